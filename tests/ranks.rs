@@ -7,10 +7,14 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use cigan::model::Model;
+use cigan::train::lock::RunLock;
+use common::models::{damsm_alone, gan_int_cls, stylegan as generator};
 use common::program::{Cigan, tiny};
 
 /// Options of Open MPI with which any number of ranks share the cores of a test machine.
@@ -176,6 +180,110 @@ fn damsm_computes_the_same_bits_with_any_number_of_ranks() {
     same_bits(&cigan, &[&words[..], &rounds].concat(), ["0.024", "0.048"]);
 }
 
+/// Writes a model to a file.
+fn write(cigan: &Cigan, model: &Model) -> String {
+    let path = cigan.path("model.safetensors");
+    model.file().write(Path::new(&path)).unwrap();
+    path
+}
+
+/// Settings with twelve rounds in a batch, which 1, 2, 3 and 4 ranks can share.
+fn rounds(table: &str) -> Vec<String> {
+    let set = |setting: &str| ["--set".to_owned(), format!("{table}.{setting}")];
+    [set("batch=24"), set("round=2")].concat()
+}
+
+/// Trains a baseline of `system`, whose settings are in `table`, with 1 to 4 ranks.
+fn same_bits_of_baseline(cigan: &Cigan, [system, table]: [&str; 2], more: &[&str]) {
+    let tiny = tiny(if system == "gan-int-cls" { "train-baseline" } else { system });
+    let rounds = rounds(table);
+    let rounds: Vec<&str> = rounds.iter().map(String::as_str).collect();
+    let words = ["train-baseline", "--system", system];
+    same_bits(cigan, &[&words[..], more, &tiny, &rounds].concat(), ["0.024", "0.048"]);
+}
+
+/// The samples of the evaluation are divided among the ranks as well.
+#[test]
+fn gan_int_cls_computes_the_same_bits_with_any_number_of_ranks() {
+    let cigan = Cigan::new();
+    let (data, text) = (cigan.synth(100, 16), write(&cigan, &damsm_alone(16)));
+    let words = ["--data", &data, "--text", &text, "--eval", &data];
+    same_bits_of_baseline(&cigan, ["gan-int-cls", "gan_int_cls"], &words);
+}
+
+/// An archive of which most images have no caption, so that rounds consist of two groups, and a model
+/// of DAMSM for it.
+fn hardly_captioned(cigan: &Cigan) -> [String; 2] {
+    let data = cigan.hardly_captioned(96, 3);
+    let words = ["train-damsm", "--data", &data, "--set", "damsm.tokenizer.min_frequency=1"];
+    let damsm = cigan.train(&words, "0.016").display().to_string();
+    [data, damsm]
+}
+
+#[test]
+fn stackgan_computes_the_same_bits_with_any_number_of_ranks() {
+    let cigan = Cigan::new();
+    let [data, text] = hardly_captioned(&cigan);
+    let words = ["--data", &data, "--text", &text, "--set", "stackgan_v2.network.branches=2"];
+    same_bits_of_baseline(&cigan, ["stackgan-v2", "stackgan_v2"], &words);
+}
+
+#[test]
+fn stackgan_without_captions_computes_the_same_bits_with_any_number_of_ranks() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let words = ["--data", &data, "--unconditional", "--set", "stackgan_v2.network.branches=2"];
+    same_bits_of_baseline(&cigan, ["stackgan-v2", "stackgan_v2"], &words);
+}
+
+/// The loss of DAMSM compares the images of all ranks.
+#[test]
+fn attngan_computes_the_same_bits_with_any_number_of_ranks() {
+    let cigan = Cigan::new();
+    let [data, text] = hardly_captioned(&cigan);
+    let words = ["--data", &data, "--text", &text, "--set", "attngan.network.branches=2"];
+    same_bits_of_baseline(&cigan, ["attngan", "attngan"], &words);
+}
+
+#[test]
+fn the_captioner_and_mirrorgan_compute_the_same_bits_with_any_number_of_ranks() {
+    let cigan = Cigan::new();
+    let (data, damsm) = (cigan.synth(48, 16), write(&cigan, &damsm_alone(16)));
+    let rounds = rounds("captioner");
+    let rounds: Vec<&str> = rounds.iter().map(String::as_str).collect();
+    let words = ["train-captioner", "--data", &data, "--model", &damsm];
+    let words = [&words[..], &tiny("train-captioner"), &rounds].concat();
+    let captioner = same_bits(&cigan, &words, ["0.024", "0.048"]);
+    let place = cigan.path("captioner");
+    fs::rename(captioner, &place).unwrap();
+    for folder in ["ranks-1", "ranks-2", "ranks-3", "ranks-4", "resumed"] {
+        fs::remove_dir_all(cigan.path(folder)).unwrap();
+    }
+    let words = ["--data", &data, "--text", &place, "--set", "mirrorgan.network.branches=2"];
+    same_bits_of_baseline(&cigan, ["mirrorgan", "mirrorgan"], &words);
+}
+
+#[test]
+fn clip2gan_computes_the_same_bits_with_any_number_of_ranks() {
+    let cigan = Cigan::new();
+    let (data, encoders) = (cigan.synth(48, 16), write(&cigan, &damsm_alone(16)));
+    let model = cigan.path("stylegan.safetensors");
+    generator(16).file().write(Path::new(&model)).unwrap();
+    let words = ["--data", &data, "--model", &model, "--embedding", &encoders];
+    same_bits_of_baseline(&cigan, ["clip2gan", "clip2gan"], &words);
+}
+
+#[test]
+fn the_style_encoder_computes_the_same_bits_with_any_number_of_ranks() {
+    let cigan = Cigan::new();
+    let (data, model) = (cigan.synth(24, 16), write(&cigan, &gan_int_cls(16)));
+    let rounds = rounds("style");
+    let rounds: Vec<&str> = rounds.iter().map(String::as_str).collect();
+    let words = ["train-style", "--data", &data, "--model", &model];
+    let words = [&words[..], &tiny("train-style"), &rounds].concat();
+    same_bits(&cigan, &words, ["0.024", "0.048"]);
+}
+
 #[test]
 fn a_relativistic_loss_with_two_penalties_computes_the_same_bits() {
     let cigan = Cigan::new();
@@ -254,12 +362,74 @@ fn mistakes_are_reported_once() {
     assert!(!Path::new(&cigan.path("both")).exists(), "nothing was written");
 }
 
-/// Starts a long training of 3 ranks, and waits until it has begun. When mpirun ends a job, it gives
-/// the processes `grace` seconds.
-fn long(cigan: &Cigan, grace: &str) -> (std::process::Child, PathBuf) {
+#[test]
+fn ranks_with_different_programs_are_refused() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let (own, other) = (env!("CARGO_BIN_EXE_cigan"), cigan.path("cigan"));
+    fs::copy(own, &other).unwrap();
+    // The system ignores what follows the program in its file.
+    let mut file = fs::OpenOptions::new().append(true).open(&other).unwrap();
+    file.write_all(b"another build").unwrap();
+    drop(file);
+    let mut command = Command::new("mpirun");
+    command.args(MPIRUN).current_dir(cigan.path("")).env("CIGAN_CACHE", cigan.path("cache"));
+    for (i, program) in [own, &other].into_iter().enumerate() {
+        command.args(&[":"][..i]).args(["-n", "1", program, "train-stylegan"]).args(stylegan());
+        command.args(["--data", &data, "--device", "cpu", "--threads", "1", "--out", "both"]);
+    }
+    let text = refused(&command.output().unwrap());
+    assert!(text.contains("rank 1 on ") && text.contains("its program is cigan "), "{text}");
+    assert!(text.contains("install the same program on all machines"), "{text}");
+    assert!(!Path::new(&cigan.path("both")).exists(), "nothing was written");
+}
+
+#[test]
+fn a_run_that_another_process_holds_is_refused() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let words = ["train-stylegan", "--data", &data, "--kimg", "0.024"];
+    let run = train(&cigan, 1, "runs", &[&words[..], &stylegan()].concat());
+    let before = results(&run);
+    let lock = RunLock::acquire(&run).unwrap();
+    let resume = ["train-stylegan", "--resume", run.to_str().unwrap(), "--kimg", "0.048"];
+    let text = refused(&output(&cigan, 2, &resume));
+    let held = format!("in use by another process (pid {})", std::process::id());
+    assert!(text.contains(run.to_str().unwrap()) && text.contains(&held), "{text}");
+    assert!(text.contains("hint:"), "{text}");
+    assert!(results(&run) == before, "nothing was changed");
+    drop(lock);
+    assert!(output(&cigan, 2, &resume).status.success());
+}
+
+/// Without its MPI library, the program does not start, and the system names the library.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_missing_library_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let cigan = Cigan::new();
+    let mut program = fs::read(env!("CARGO_BIN_EXE_cigan")).unwrap();
+    let name = b"libmpi.so";
+    let places: Vec<usize> =
+        (0..program.len() - name.len()).filter(|&at| program[at..].starts_with(name)).collect();
+    assert!(!places.is_empty(), "the program needs the library");
+    for at in places {
+        program[at..at + name.len()].copy_from_slice(b"libno!.so");
+    }
+    let path = cigan.path("cigan");
+    fs::write(&path, program).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new(&path).arg("--version").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("libno!.so"), "{text}");
+}
+
+/// Starts a long training of 3 ranks with additional words, and waits until it has begun. When mpirun
+/// ends a job, it gives the processes `grace` seconds.
+fn long(cigan: &Cigan, grace: &str, more: &[&str]) -> (std::process::Child, PathBuf) {
     let data = cigan.synth(24, 16);
     let words = ["train-stylegan", "--data", &data, "--kimg", "100", "--out", "long"];
-    let mut command = command(cigan, 3, &[&words[..], &stylegan()].concat());
+    let mut command = command(cigan, 3, &[&words[..], &stylegan(), more].concat());
     command.env("OMPI_MCA_odls_base_sigkill_timeout", grace);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     (child, begun(&cigan.path("long")))
@@ -292,8 +462,20 @@ fn saved(run: &Path) -> Option<u64> {
 
 #[test]
 fn a_signal_to_mpirun_saves() {
+    saves_at_a_signal(&[]);
+}
+
+/// Nearly all the time is spent on evaluations, which the ranks share.
+#[test]
+fn a_signal_during_an_evaluation_saves() {
     let cigan = Cigan::new();
-    let (child, run) = long(&cigan, "20");
+    let data = cigan.synth(100, 16);
+    saves_at_a_signal(&["--eval", &data, "--snapshot-kimg", "0.024"]);
+}
+
+fn saves_at_a_signal(more: &[&str]) {
+    let cigan = Cigan::new();
+    let (child, run) = long(&cigan, "20", more);
     Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
@@ -310,7 +492,7 @@ fn a_signal_to_mpirun_saves() {
 #[test]
 fn a_dead_rank_ends_the_job_and_is_named() {
     let cigan = Cigan::new();
-    let (child, run) = long(&cigan, "1");
+    let (child, run) = long(&cigan, "1", &[]);
     let since = Instant::now();
     // Ranks are children of mpirun; the second one is rank 1.
     let children = format!("/proc/{0}/task/{0}/children", child.id());

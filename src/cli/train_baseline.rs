@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::common::Common;
 use super::done::Done;
 use super::terminal::Terminal;
-use super::training::{self, TrainingArgs};
+use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::{Error, Result};
 use crate::model::Section;
 use crate::settings::Layers;
@@ -86,6 +86,8 @@ pub struct TrainBaselineArgs {
     pub eval_features: Option<FeatureChoice>,
     #[command(flatten)]
     pub training: TrainingArgs,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }
 
 /// The values of `--variant`.
@@ -180,6 +182,7 @@ pub(super) fn run(
         eval: args.eval.clone(),
         eval_features: args.eval_features.as_ref().map(ToString::to_string),
         flags,
+        reduce: args.ranks.reduce,
         ..args.training.request(common)
     };
     training::run(COMMAND, &request, common, terminal)

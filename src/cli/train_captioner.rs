@@ -7,7 +7,7 @@ use clap::Args;
 use super::common::Common;
 use super::done::Done;
 use super::terminal::Terminal;
-use super::training::{self, TrainingArgs};
+use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::Result;
 use crate::systems::captioner::CAPTIONER;
 use crate::train::Request;
@@ -32,6 +32,8 @@ pub struct TrainCaptionerArgs {
     pub model: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArgs,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }
 
 pub(super) fn run(
@@ -42,6 +44,7 @@ pub(super) fn run(
     let request = Request {
         data: args.data.clone(),
         model: args.model.clone(),
+        reduce: args.ranks.reduce,
         ..args.training.request(common)
     };
     training::run(CAPTIONER.command, &request, common, terminal)

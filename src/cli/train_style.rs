@@ -7,7 +7,7 @@ use clap::Args;
 use super::common::Common;
 use super::done::Done;
 use super::terminal::Terminal;
-use super::training::{self, TrainingArgs};
+use super::training::{self, RanksArgs, TrainingArgs};
 use crate::error::Result;
 use crate::systems::text_gan::style::STYLE;
 use crate::train::Request;
@@ -32,12 +32,15 @@ pub struct TrainStyleArgs {
     pub model: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArgs,
+    #[command(flatten)]
+    pub ranks: RanksArgs,
 }
 
 pub(super) fn run(args: &TrainStyleArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
     let request = Request {
         data: args.data.clone(),
         model: args.model.clone(),
+        reduce: args.ranks.reduce,
         ..args.training.request(common)
     };
     training::run(STYLE.command, &request, common, terminal)

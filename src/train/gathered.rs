@@ -45,13 +45,20 @@ impl Gathered {
     /// Adds the gradients of `network`, which computed the rows, to `sum`. `gradients` are those of
     /// a loss that depends on [`rows`](Self::rows).
     pub fn backward<M: Module>(self, gradients: &Gradients, network: &M, sum: &mut GradientSum) {
+        for along in self.along(gradients) {
+            sum.add(NamedGradients::of(network, &along.backward()));
+        }
+    }
+
+    /// For each round of this rank, a quantity `[1]` with the gradient of the loss whose gradients
+    /// are `gradients`. It can be added to the other losses of the round.
+    pub fn along(self, gradients: &Gradients) -> Vec<Tensor<1>> {
         let towards = match self.rows.grad(gradients) {
             Some(gradient) => gradient.inner(),
             None => self.rows.inner().zeros_like(),
         };
-        for (range, values) in self.rounds {
-            let along = (values * rows(&towards, &range)).sum();
-            sum.add(NamedGradients::of(network, &along.backward()));
-        }
+        let of_round =
+            |(range, values): (Range<usize>, Tensor<2>)| (values * rows(&towards, &range)).sum();
+        self.rounds.into_iter().map(of_round).collect()
     }
 }

@@ -5,8 +5,11 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
+use super::gradient_sum::GradientSum;
+use super::round_values::RoundValues;
 use crate::error::{Error, Result};
 use crate::ranks::Ranks;
+use crate::settings::limits::within;
 
 /// Some rows of a batch.
 pub fn rows<const D: usize>(batch: &Tensor<D>, range: &Range<usize>) -> Tensor<D> {
@@ -77,6 +80,76 @@ pub fn check_rounds(ranks: &Ranks, table: &str, batch: usize, round: usize) -> R
         if count == 1 { "" } else { "s" }
     ))
     .hint(hint))
+}
+
+/// Checks the rounds of a batch whose images are normalised together, within each round. `table` is
+/// the name of the settings.
+///
+/// # Errors
+/// If the batch does not divide into rounds, or a round has a single image.
+pub fn check_normalised(table: &str, batch: usize, round: usize) -> Result<()> {
+    let rows = rows_of_a_round(batch, round);
+    within(format!("{table}.round"), rows, 2..=batch)?;
+    check_divides(table, batch, rows)
+}
+
+/// The rounds of a trainer's batches, with the ranks that share them.
+#[derive(Debug, Clone)]
+pub struct BatchRounds {
+    ranks: Ranks,
+    batch: usize,
+    round: usize,
+}
+
+impl BatchRounds {
+    /// Rounds of `round` images, for the only rank. A `round` of 0 means the whole batch.
+    pub fn new(batch: usize, round: usize) -> Self {
+        Self { ranks: Ranks::alone(), batch, round: rows_of_a_round(batch, round) }
+    }
+
+    /// Shares the rounds with other ranks. `table` is the name of the settings.
+    ///
+    /// # Errors
+    /// If the ranks cannot share them evenly.
+    pub fn among(self, ranks: Ranks, table: &str) -> Result<Self> {
+        check_rounds(&ranks, table, self.batch, self.round)?;
+        Ok(Self { ranks, ..self })
+    }
+
+    /// The ranks that share the rounds.
+    pub fn ranks(&self) -> &Ranks {
+        &self.ranks
+    }
+
+    /// Number of images of a round.
+    pub fn images_of_a_round(&self) -> usize {
+        self.round
+    }
+
+    /// Number of rounds of a batch, on all ranks.
+    pub fn count(&self) -> usize {
+        self.batch / self.round
+    }
+
+    /// The images of each of this rank's rounds, and their share in the batch.
+    pub fn own(&self) -> impl Iterator<Item = (Range<usize>, f64)> + use<> {
+        rounds(&self.ranks, self.batch, self.round)
+    }
+
+    /// The images of all of this rank's rounds.
+    pub fn own_images(&self) -> Range<usize> {
+        own_images(&self.ranks, self.batch, self.round)
+    }
+
+    /// An empty sum of gradients over the rounds of all ranks.
+    pub fn gradients(&self) -> GradientSum {
+        GradientSum::among(&self.ranks)
+    }
+
+    /// A log of the values of the rounds of all ranks.
+    pub fn values(&self) -> RoundValues {
+        RoundValues::among(&self.ranks)
+    }
 }
 
 /// A round's portion of a quantity `[1]` of the batch. The whole batch needs no arithmetic.

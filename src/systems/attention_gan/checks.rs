@@ -8,6 +8,7 @@ use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within};
 use crate::systems::text_gan::branches;
 use crate::systems::text_gan::discriminator::Discriminator;
+use crate::train::rounds::check_normalised;
 
 /// Largest width of the narrow ends of the networks, which are many times wider elsewhere.
 const MAX_END: usize = MAX_WIDTH / 16;
@@ -71,7 +72,9 @@ impl Checked for AttentionGanSettings {
     }
 
     fn check_in(&self, section: &str) -> Result<()> {
-        self.check().map_err(|error| error.below(section))
+        self.check().map_err(|error| error.below(section))?;
+        // Its hint names the section.
+        check_normalised(section, self.batch, self.round)
     }
 }
 
@@ -99,6 +102,8 @@ mod tests {
         refused(|s| s.network.generator_width = 0, "generator_width");
         refused(|s| s.network.discriminator_width = 1 << 20, "discriminator_width");
         refused(|s| s.batch = 1, "batch");
+        refused(|s| s.round = 1, "mirrorgan.round is 1");
+        refused(|s| s.round = 7, "rounds of 7");
         refused(|s| s.damsm_weight = f64::NAN, "damsm_weight");
         refused(|s| s.stream_weight = -1.0, "stream_weight");
         refused(|s| s.damsm.gamma1 = 0.0, "gamma1");

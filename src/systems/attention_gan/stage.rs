@@ -59,6 +59,10 @@ impl Stage for TrainAttentionGan {
         request.means_system(self.section, settings)
     }
 
+    fn runs_on_ranks(&self) -> bool {
+        true
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         inputs::check_text(request, self.reader)?;
         let mut setup = Setup::new(
@@ -75,7 +79,8 @@ impl Stage for TrainAttentionGan {
         setup.model_flag = "--text";
         let base = setup.open_base(context)?;
         inputs::check_encoder(&base, &setup.archive, context)?;
-        inputs::warn_of_small_batch(self.section, setup.settings.batch, context);
+        let (batch, round) = (setup.settings.batch, setup.settings.round);
+        inputs::warn_of_small_batch(self.section, batch, round, context);
         let device = context.open_device(setup.settings.least_memory())?;
         let damsm = Damsm::load(&base, &device)?;
         let captioner = match setup.settings.stream_weight > 0.0 {
@@ -98,7 +103,7 @@ impl Stage for TrainAttentionGan {
                     observe,
                     &device,
                 )?;
-                Ok(trainer.evaluated_by(evaluator))
+                trainer.evaluated_by(evaluator).among(context.ranks.clone())
             },
             |_, _, _, _| Ok(()),
         )

@@ -17,6 +17,7 @@ use crate::language::Captions;
 use crate::model::{Model, Provenance, Section};
 use crate::nn::{Init, Statistics};
 use crate::picture;
+use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::captioner::Captioner;
@@ -31,6 +32,7 @@ use crate::systems::text_gan::drawing::{
 };
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
+use crate::train::rounds::BatchRounds;
 use crate::train::trainer::reals;
 use crate::train::{Evaluation, Kept, Means, Parts, Picture, Trainer};
 
@@ -60,6 +62,7 @@ pub struct AttentionGanTrainer {
     critics: Critics,
     nimg: u64,
     means: Means,
+    rounds: BatchRounds,
     evaluator: Option<Evaluator>,
     drawing: Kept<DrawingGenerator>,
 }
@@ -90,8 +93,9 @@ impl AttentionGanTrainer {
         let init = |name: &str| Init::new(seed, &format!("{}.{name}", section.name), device);
         let g = Generator::new(network, size, &mut init("generator"));
         let critic = |index| init(&format!("discriminator{index}"));
+        let rounds = BatchRounds::new(settings.batch, settings.round);
         let options = BatchOptions {
-            batch: settings.batch,
+            rounds: rounds.clone(),
             images: settings.images,
             captions: 1,
             mirror: settings.mirror,
@@ -104,6 +108,7 @@ impl AttentionGanTrainer {
             critics: Critics::new(&network.discriminators(size), settings.adam, critic),
             nimg: 0,
             means: Means::default(),
+            rounds,
             evaluator: None,
             drawing: Kept::default(),
             device: device.clone(),
@@ -119,6 +124,16 @@ impl AttentionGanTrainer {
     pub fn evaluated_by(mut self, evaluator: Option<Evaluator>) -> Self {
         self.evaluator = evaluator;
         self
+    }
+
+    /// Shares every batch with other ranks.
+    ///
+    /// # Errors
+    /// If the ranks cannot share the rounds evenly.
+    pub fn among(mut self, ranks: Ranks) -> Result<Self> {
+        self.rounds = self.rounds.among(ranks, self.section.name)?;
+        self.batches = self.batches.among(&self.rounds);
+        Ok(self)
     }
 
     /// The generator that draws: the average of G with statistics over fixed draws. It is a copy,
@@ -185,11 +200,10 @@ impl Trainer for AttentionGanTrainer {
 
     fn step(&mut self) -> Result<()> {
         let batch = self.batch()?;
-        let fakes = self.fakes(&batch);
         for index in 0..self.critics.len() {
-            self.step_d(index, &batch, &fakes);
+            self.step_d(index, &batch)?;
         }
-        self.step_g(&batch, fakes)?;
+        self.step_g(batch)?;
         let beta = self.settings.ema_beta(self.nimg);
         self.generator.update_average(beta);
         self.nimg += self.settings.batch as u64;

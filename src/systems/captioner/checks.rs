@@ -7,6 +7,7 @@ use crate::error::{Result, positive};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WIDTH, within};
 use crate::systems::damsm::DamsmNetwork;
+use crate::train::rounds::check_normalised;
 
 impl Checked for CaptionerNetwork {
     fn check(&self) -> Result<()> {
@@ -30,6 +31,7 @@ impl Checked for CaptionerSettings {
         self.network.check()?;
         // Batch normalisation needs other images.
         within("captioner.batch", self.batch, 2..=MAX_BATCH)?;
+        check_normalised("captioner", self.batch, self.round)?;
         positive("captioner.kimg", self.kimg)?;
         positive("captioner.lr", self.lr)?;
         within("captioner.lr", self.lr, 0.0..=MAX_LR)?;
@@ -54,6 +56,8 @@ mod tests {
         refused(|s| s.network.embedding = 0, "embedding");
         refused(|s| s.network.hidden = 1 << 30, "hidden");
         refused(|s| s.batch = 1, "batch");
+        refused(|s| s.round = 1, "captioner.round is 1");
+        refused(|s| s.round = 5, "rounds of 5");
         refused(|s| s.crop = 0.0, "crop");
         refused(|s| s.lr = f64::NAN, "lr");
         refused(|s| s.kimg = 0.0, "kimg");

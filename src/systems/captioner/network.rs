@@ -1,6 +1,7 @@
 //! The network: an image encoder, and an LSTM that predicts each word from the image and the words
 //! before it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::{Module, Param};
@@ -144,6 +145,13 @@ impl Captioner {
         let predicted: usize = tokens.lengths.iter().map(|length| length + 1).sum();
         let n = tokens.lengths.len() as f64;
         self.log_likelihood(vectors, tokens).mean() * (-n / predicted as f64)
+    }
+
+    /// The share of some captions of a batch in the tokens of [`loss`](Self::loss).
+    pub fn share(tokens: &Tokens, range: &Range<usize>) -> f64 {
+        let predicted =
+            |lengths: &[usize]| lengths.iter().map(|length| length + 1).sum::<usize>() as f64;
+        predicted(&tokens.lengths[range.clone()]) / predicted(&tokens.lengths)
     }
 
     /// The most likely word at each place, up to the end of the caption or `most` words: the caption

@@ -33,6 +33,9 @@ pub struct CaptionerSettings {
     pub kimg: f64,
     /// Images per iteration, each with one caption.
     pub batch: usize,
+    /// Images of a round, whose images are normalised together; 0 for the whole batch.
+    #[serde(default)]
+    pub round: usize,
     /// Learning rate.
     pub lr: f64,
     /// Constants of the optimiser.
@@ -51,6 +54,7 @@ impl Default for CaptionerSettings {
             // 200 epochs of the training images of CUB's class split.
             kimg: 1771.0,
             batch: 64,
+            round: 0,
             lr: 1e-3,
             adam: AdamSettings { beta1: 0.9, beta2: 0.999, eps: 1e-8 },
             mirror: true,

@@ -28,6 +28,10 @@ impl Stage for TrainCaptioner {
         to_table(&settings)
     }
 
+    fn runs_on_ranks(&self) -> bool {
+        true
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut setup = Setup::new(
             &CAPTIONER,
@@ -50,10 +54,11 @@ impl Stage for TrainCaptioner {
         let device = context.open_device(setup.settings.least_memory(&image, tokens))?;
         setup.drive(
             context,
-            |setup, _, _| {
+            |setup, _, context| {
                 let (settings, archive) = (setup.settings.clone(), setup.archive.clone());
                 let base = base.only(&[&DAMSM]);
-                CaptionerTrainer::new(settings, setup.run.seed, archive, base, &device)
+                CaptionerTrainer::new(settings, setup.run.seed, archive, base, &device)?
+                    .among(context.ranks.clone())
             },
             |_, _, _, _| Ok(()),
         )

@@ -20,11 +20,13 @@ use crate::nn::batch_norm::with_standing_statistics;
 use crate::nn::params::{NamedGradients, to_vec};
 use crate::nn::{Adam, Init, Statistics};
 use crate::picture;
+use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::section::{load_image, load_vocabulary, network};
 use crate::systems::damsm::views::{View, names_a_side, seen};
 use crate::tensorfile::TensorFile;
+use crate::train::rounds::{BatchRounds, portion, rows};
 use crate::train::trainer::reals;
 use crate::train::{Evaluation, Keep, Kept, Means, Parts, Picture, Trainer};
 
@@ -49,6 +51,7 @@ pub struct CaptionerTrainer {
     adam: Adam,
     nimg: u64,
     means: Means,
+    rounds: BatchRounds,
     /// The captioner with standing statistics.
     measured: Kept<Captioner>,
 }
@@ -82,6 +85,7 @@ impl CaptionerTrainer {
             adam: Adam::new(settings.adam),
             nimg: 0,
             means: Means::default(),
+            rounds: BatchRounds::new(settings.batch, settings.round),
             measured: Kept::default(),
             device: device.clone(),
             captions,
@@ -91,6 +95,16 @@ impl CaptionerTrainer {
             seed,
             archive,
         })
+    }
+
+    /// Shares every batch with other ranks.
+    ///
+    /// # Errors
+    /// If the ranks cannot share the rounds evenly.
+    pub fn among(mut self, ranks: Ranks) -> Result<Self> {
+        self.rounds = self.rounds.among(ranks, CAPTIONER.name)?;
+        self.loader = self.loader.of_part(self.rounds.own_images());
+        Ok(self)
     }
 
     fn stream(&self, purpose: &str) -> impl Rng + use<> {
@@ -160,10 +174,18 @@ impl Trainer for CaptionerTrainer {
         };
         let views: Vec<View> = captions.iter().map(view).collect();
         let images = picture::to_tensor(&batch.pixels, self.archive.resolution(), &self.device);
-        let vectors = self.network.encode(seen(images, &views), Statistics::Batch);
-        let loss = self.network.loss(vectors, &tokens);
-        self.means.add("loss/caption", loss.clone().inner());
-        let gradients = NamedGradients::of(&self.network, &loss.backward());
+        let (mut gradients, mut values) = (self.rounds.gradients(), self.rounds.values());
+        for (range, _) in self.rounds.own() {
+            let own = range.start - batch.part.start..range.end - batch.part.start;
+            let images = seen(rows(&images, &own), &views[range.clone()]);
+            let vectors = self.network.encode(images, Statistics::Batch);
+            let loss = self.network.loss(vectors, &tokens.rows(&range));
+            let loss = portion(loss, Captioner::share(&tokens, &range));
+            values.portion("loss/caption", loss.clone().inner());
+            gradients.add(NamedGradients::of(&self.network, &loss.backward()));
+        }
+        values.finish(&mut self.means)?;
+        let gradients = gradients.finish(&self.network)?;
         self.network = self.adam.step(self.network.clone(), gradients, self.settings.lr);
         self.nimg += self.settings.batch as u64;
         Ok(())

@@ -9,6 +9,7 @@ use crate::settings::limits::{
 };
 use crate::systems::stylegan::NetworkSettings;
 use crate::systems::stylegan::shapes::discriminator;
+use crate::train::rounds::check_normalised;
 
 impl Checked for Clip2GanNetwork {
     fn check(&self) -> Result<()> {
@@ -43,8 +44,9 @@ impl Clip2GanSettings {
 impl Checked for Clip2GanSettings {
     fn check(&self) -> Result<()> {
         self.network.check()?;
-        // The scales of the loss of diversity are those of pairs of the batch.
+        // The scales of the loss of diversity are those of pairs of a round.
         within("clip2gan.batch", self.batch, 2..=MAX_BATCH)?;
+        check_normalised("clip2gan", self.batch, self.round)?;
         positive("clip2gan.kimg", self.kimg)?;
         positive("clip2gan.lr", self.lr)?;
         within("clip2gan.lr", self.lr, 0.0..=MAX_LR)?;
@@ -85,6 +87,8 @@ mod tests {
         refused(|s| s.network.width = 0, "width");
         refused(|s| s.network.noise.scale = f64::NAN, "noise.scale");
         refused(|s| s.batch = 1, "batch");
+        refused(|s| s.round = 1, "clip2gan.round is 1");
+        refused(|s| s.round = 5, "rounds of 5");
         refused(|s| s.lr = 0.0, "lr");
         refused(|s| s.diversity_weight = -1.0, "diversity_weight");
         refused(|s| s.penalty_weight = f64::INFINITY, "penalty_weight");

@@ -67,7 +67,7 @@ pub fn identity(real: Vec<Tensor<4>>, fake: Vec<Tensor<4>>) -> Tensor<1> {
 /// falls if different vectors give different images. Vectors `[N, size]` and images `[N, 3, H, W]` →
 /// `[1]`.
 ///
-/// Distances are L1, in units of the mean distance between neighbours of the batch.
+/// Distances are L1, in units of the mean distance between neighbours of the round.
 pub fn diversity(vectors: [Tensor<2>; 2], images: [Tensor<4>; 2]) -> Tensor<1> {
     let vectors = relative_distances(vectors);
     let images = relative_distances(images.map(|images| {

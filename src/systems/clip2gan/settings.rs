@@ -37,6 +37,9 @@ pub struct Clip2GanSettings {
     pub kimg: f64,
     /// Images per iteration.
     pub batch: usize,
+    /// Images of a round, which the loss of diversity compares; 0 for the whole batch.
+    #[serde(default)]
+    pub round: usize,
     /// Learning rate of the mapper and of D.
     pub lr: f64,
     /// Constants of the optimisers.
@@ -66,6 +69,7 @@ impl Default for Clip2GanSettings {
             center: true,
             kimg: 400.0,
             batch: 16,
+            round: 0,
             lr: 1e-4,
             adam: AdamSettings { beta1: 0.0, beta2: 0.99, eps: 1e-8 },
             mirror: true,

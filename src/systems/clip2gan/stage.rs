@@ -52,6 +52,10 @@ impl Stage for TrainClip2Gan {
         request.means_system(&CLIP2GAN, settings)
     }
 
+    fn runs_on_ranks(&self) -> bool {
+        true
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         check_given(request)?;
         let mut setup = Setup::new(
@@ -88,11 +92,11 @@ impl Stage for TrainClip2Gan {
         let frozen = Frozen { base, encoders, images, captions, perceptual };
         setup.drive(
             context,
-            |setup, _, _| {
+            |setup, _, context| {
                 let (settings, archive) = (setup.settings.clone(), setup.archive.clone());
                 let seed = setup.run.seed;
                 let trainer = Clip2GanTrainer::new(settings, seed, archive, frozen, &device)?;
-                Ok(trainer.evaluated_by(evaluator))
+                trainer.evaluated_by(evaluator).among(context.ranks.clone())
             },
             |_, _, _, _| Ok(()),
         )

@@ -1,5 +1,6 @@
 //! The training loop of CLIP2GAN: D and the mapper alternate, on the same generated images.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::Module;
@@ -20,6 +21,7 @@ use crate::model::{Model, Provenance};
 use crate::nn::params::{NamedGradients, to_vec};
 use crate::nn::{Adam, Init};
 use crate::picture;
+use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::ImageTextSimilarity;
@@ -31,6 +33,8 @@ use crate::systems::text_gan::drawing::{COLUMNS, fakes, snapshot_captions};
 use crate::systems::text_gan::loaded::of_seeds;
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
+use crate::train::round_values::RoundValues;
+use crate::train::rounds::{BatchRounds, portion, rows};
 use crate::train::trainer::reals;
 use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 use crate::vision::Perceptual;
@@ -74,7 +78,19 @@ pub struct Clip2GanTrainer {
     critic: Option<Critic>,
     nimg: u64,
     means: Means,
+    rounds: BatchRounds,
     evaluator: Option<Evaluator>,
+}
+
+/// A round of a batch, with the images that are generated of its vectors.
+struct Round {
+    range: Range<usize>,
+    share: f64,
+    real: Tensor<4>,
+    /// One or two of each image, with noise.
+    vectors: Vec<Tensor<2>>,
+    /// The images of each of `vectors`.
+    images: Vec<Tensor<4>>,
 }
 
 impl Clip2GanTrainer {
@@ -112,6 +128,7 @@ impl Clip2GanTrainer {
             critic,
             nimg: 0,
             means: Means::default(),
+            rounds: BatchRounds::new(settings.batch, settings.round),
             evaluator: None,
             device: device.clone(),
             settings,
@@ -126,6 +143,16 @@ impl Clip2GanTrainer {
     pub fn evaluated_by(mut self, evaluator: Option<Evaluator>) -> Self {
         self.evaluator = evaluator;
         self
+    }
+
+    /// Shares every batch with other ranks.
+    ///
+    /// # Errors
+    /// If the ranks cannot share the rounds evenly.
+    pub fn among(mut self, ranks: Ranks) -> Result<Self> {
+        self.rounds = self.rounds.among(ranks, CLIP2GAN.name)?;
+        self.loader = self.loader.of_part(self.rounds.own_images());
+        Ok(self)
     }
 
     fn drawing(&self) -> Drawing {
@@ -153,40 +180,61 @@ impl Clip2GanTrainer {
         (0..count).map(noisy).collect()
     }
 
-    /// Trains D for one step on real images and generated ones `[N, 3, res, res]`.
-    fn step_d(&mut self, real: &Tensor<4>, fake: Tensor<4>) {
-        use rand::Rng;
-        let Some(Critic { d, adam }) = &mut self.critic else { return };
-        let n = real.dims()[0];
-        let mut rng = draws::stream(self.seed, "clip2gan.between", self.nimg);
-        let share: Vec<f32> = (0..n).map(|_| rng.random_range(0.0..1.0)).collect();
-        let share = Tensor::<4>::from_data(TensorData::new(share, [n, 1, 1, 1]), &self.device);
-        let between = real.clone() * share.clone() + fake.clone() * (-share + 1.0);
-        let penalty =
-            UnitGradientPenalty::new(&*d, between, self.settings.penalty_weight, |d, x| {
-                d.forward(x, None)
-            });
-        let [fake, real] = [fake, real.clone()].map(|images| d.apply(images, None));
-        self.means.add("score/real", real.clone().inner().mean());
-        self.means.add("score/fake", fake.clone().inner().mean());
-        let loss = self.settings.adversarial.discriminator(fake, real);
-        self.means.add("loss/D", loss.clone().inner());
-        self.means.add("loss/D_penalty", penalty.value);
-        let gradients = NamedGradients::of(&*d, &(loss + penalty.surrogate).backward());
-        *d = adam.step(d.clone(), gradients, self.settings.lr);
+    /// The rounds of a batch, with generated images.
+    fn rounds_of(&self, batch: &Batch) -> Vec<Round> {
+        let real = picture::to_tensor(&batch.pixels, self.archive.resolution(), &self.device);
+        let (all, mean) = (self.noisy(batch), mean_code(&self.g, &self.device));
+        let round = |(range, share): (Range<usize>, f64)| {
+            let own = range.start - batch.part.start..range.end - batch.part.start;
+            let vectors: Vec<Tensor<2>> = all.iter().map(|all| rows(all, &range)).collect();
+            let codes = mean.clone() + self.m.forward(Tensor::cat(vectors.clone(), 0));
+            let images = render(&self.g, codes).split(range.len(), 0);
+            Round { real: rows(&real, &own), range, share, vectors, images }
+        };
+        self.rounds.own().map(round).collect()
     }
 
-    /// The weighted sum of the mapper's losses → `[1]`. `images` holds the images of each of `vectors`.
-    fn loss(
-        &mut self,
-        real: Tensor<4>,
-        vectors: Vec<Tensor<2>>,
-        images: Vec<Tensor<4>>,
-    ) -> Tensor<1> {
+    /// Trains D for one step on real images and the first generated ones.
+    ///
+    /// # Errors
+    /// If a rank does not answer.
+    fn step_d(&mut self, rounds: &[Round]) -> Result<()> {
+        use rand::Rng;
+        let Some(Critic { d, adam }) = &mut self.critic else { return Ok(()) };
+        let n = self.settings.batch;
+        let mut rng = draws::stream(self.seed, "clip2gan.between", self.nimg);
+        let places: Vec<f32> = (0..n).map(|_| rng.random_range(0.0..1.0)).collect();
+        let places = Tensor::<4>::from_data(TensorData::new(places, [n, 1, 1, 1]), &self.device);
+        let (mut gradients, mut values) = (self.rounds.gradients(), self.rounds.values());
+        for Round { range, share, real, images, .. } in rounds {
+            let (at, fake) = (rows(&places, range), images[0].clone().inner());
+            let between = real.clone() * at.clone() + fake.clone() * (-at + 1.0);
+            let penalty =
+                UnitGradientPenalty::new(&*d, between, self.settings.penalty_weight, |d, x| {
+                    d.forward(x, None)
+                });
+            let [fake, real] = [fake, real.clone()].map(|images| d.apply(images, None));
+            let mut log = |name: &str, value| values.portion(name, portion(value, *share));
+            log("score/real", real.clone().inner().mean());
+            log("score/fake", fake.clone().inner().mean());
+            let loss = self.settings.adversarial.discriminator(fake, real);
+            log("loss/D", loss.clone().inner());
+            log("loss/D_penalty", penalty.value);
+            let loss = portion(loss + penalty.surrogate, *share);
+            gradients.add(NamedGradients::of(&*d, &loss.backward()));
+        }
+        values.finish(&mut self.means)?;
+        *d = adam.step(d.clone(), gradients.finish(&*d)?, self.settings.lr);
+        Ok(())
+    }
+
+    /// A round's portion of the weighted sum of the mapper's losses → `[1]`.
+    fn loss(&self, round: Round, values: &mut RoundValues) -> Tensor<1> {
+        let Round { share, real, vectors, images, .. } = round;
         let settings = &self.settings;
         let mut total: Option<Tensor<1>> = None;
         let mut term = |name: &str, weight: f64, value: Tensor<1>| {
-            self.means.add(name, value.clone().inner());
+            values.portion(name, portion(value.clone().inner(), share));
             let weighted = value * weight;
             total = Some(match total.take() {
                 Some(sum) => sum + weighted,
@@ -219,7 +267,7 @@ impl Clip2GanTrainer {
             let loss = losses::diversity(vectors, images);
             term("loss/diversity", settings.diversity_weight, loss);
         }
-        total.expect("the reconstruction is a term")
+        portion(total.expect("the reconstruction is a term"), share)
     }
 
     /// Mean squared errors of held-out images: of their reconstructions, of those of other images, and
@@ -260,14 +308,15 @@ impl Trainer for Clip2GanTrainer {
 
     fn step(&mut self) -> Result<()> {
         let batch = self.loader.batch(self.nimg)?;
-        let real = picture::to_tensor(&batch.pixels, self.archive.resolution(), &self.device);
-        let vectors = self.noisy(&batch);
-        let codes =
-            mean_code(&self.g, &self.device) + self.m.forward(Tensor::cat(vectors.clone(), 0));
-        let images = render(&self.g, codes).split(self.settings.batch, 0);
-        self.step_d(&real, images[0].clone().inner());
-        let loss = self.loss(real, vectors, images);
-        let gradients = NamedGradients::of(&self.m, &loss.backward());
+        let rounds = self.rounds_of(&batch);
+        self.step_d(&rounds)?;
+        let (mut gradients, mut values) = (self.rounds.gradients(), self.rounds.values());
+        for round in rounds {
+            let loss = self.loss(round, &mut values);
+            gradients.add(NamedGradients::of(&self.m, &loss.backward()));
+        }
+        values.finish(&mut self.means)?;
+        let gradients = gradients.finish(&self.m)?;
         self.m = self.adam_m.step(self.m.clone(), gradients, self.settings.lr);
         self.nimg += self.settings.batch as u64;
         Ok(())

@@ -6,6 +6,7 @@ use super::settings::{GanIntClsNetwork, GanIntClsSettings, MAX_RESOLUTION, MIN_R
 use crate::error::{Error, Result, positive};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within};
+use crate::train::rounds::check_normalised;
 
 /// Largest number of captions to average.
 const MAX_CAPTIONS: usize = 1000;
@@ -62,6 +63,7 @@ impl Checked for GanIntClsSettings {
     fn check(&self) -> Result<()> {
         self.network.check()?;
         within("gan_int_cls.batch", self.batch, 2..=MAX_BATCH)?;
+        check_normalised("gan_int_cls", self.batch, self.round)?;
         positive("gan_int_cls.kimg", self.kimg)?;
         positive("gan_int_cls.schedule_kimg", self.schedule_kimg)?;
         positive("gan_int_cls.lr", self.lr)?;
@@ -72,13 +74,40 @@ impl Checked for GanIntClsSettings {
                 .hint("0.5 is the published share; 0 turns mismatched pairs off"));
         }
         within("gan_int_cls.interpolated", self.interpolated, 0.0..=MAX_WEIGHT)?;
-        if self.interpolated > 0.0 && !self.batch.is_multiple_of(2) {
-            return Err(Error::user(format!("gan_int_cls.batch is {}: odd", self.batch)).hint(
-                "use an even batch, because captions are interpolated in pairs, or set \
-                 gan_int_cls.interpolated=0",
-            ));
+        for (key, images) in [("batch", self.batch), ("round", self.round)] {
+            if self.interpolated > 0.0 && !images.is_multiple_of(2) {
+                return Err(Error::user(format!("gan_int_cls.{key} is {images}: odd")).hint(
+                    "use even numbers of images, because captions are interpolated in pairs, or \
+                     set gan_int_cls.interpolated=0",
+                ));
+            }
         }
         within("gan_int_cls.captions", self.captions, 1..=MAX_CAPTIONS)?;
         within("gan_int_cls.ema_kimg", self.ema_kimg, 0.0..=1e6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        GanIntClsSettings::at(64).check().unwrap();
+        let refused = |change: fn(&mut GanIntClsSettings), key: &str| {
+            let mut settings = GanIntClsSettings::at(64);
+            change(&mut settings);
+            let error = settings.check().unwrap_err();
+            assert!(error.message.contains(key) && error.hint.is_some(), "{error}");
+        };
+        refused(|s| s.network.resolution = 48, "resolution is 48");
+        refused(|s| s.network.generator_width = 6, "generator_width is 6");
+        refused(|s| s.batch = 1, "batch");
+        refused(|s| s.batch = 33, "gan_int_cls.batch is 33: odd");
+        refused(|s| s.round = 1, "gan_int_cls.round is 1");
+        refused(|s| s.round = 7, "rounds of 7");
+        refused(|s| (s.batch, s.round) = (66, 33), "gan_int_cls.round is 33: odd");
+        refused(|s| s.mismatched = 1.0, "mismatched");
+        refused(|s| s.interpolated = f64::NAN, "interpolated");
     }
 }

@@ -103,6 +103,9 @@ pub struct GanIntClsSettings {
     pub schedule_kimg: f64,
     /// Images per iteration.
     pub batch: usize,
+    /// Images of a round, which are normalised together; 0 for the whole batch.
+    #[serde(default)]
+    pub round: usize,
     /// Initial learning rate of both networks.
     pub lr: f64,
     /// Constants of the optimisers.
@@ -134,6 +137,7 @@ impl GanIntClsSettings {
             kimg: 5313.0,
             schedule_kimg: 5313.0,
             batch: 64,
+            round: 0,
             lr: 2e-4,
             adam: AdamSettings { beta1: 0.5, beta2: 0.999, eps: 1e-8 },
             mismatched,

@@ -32,6 +32,10 @@ impl Stage for TrainGanIntCls {
         request.means_system(&GAN_INT_CLS, settings)
     }
 
+    fn runs_on_ranks(&self) -> bool {
+        true
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         inputs::check_text(request, DAMSM.command)?;
         let mut setup = Setup::new(
@@ -48,7 +52,8 @@ impl Stage for TrainGanIntCls {
         setup.model_flag = "--text";
         let base = setup.open_base(context)?;
         inputs::check_encoder(&base, &setup.archive, context)?;
-        inputs::warn_of_small_batch(&GAN_INT_CLS, setup.settings.batch, context);
+        let (batch, round) = (setup.settings.batch, setup.settings.round);
+        inputs::warn_of_small_batch(&GAN_INT_CLS, batch, round, context);
         let device = context.open_device(setup.settings.least_memory())?;
         let damsm = Damsm::load(&base, &device)?;
         let evaluator = setup.open_evaluator(context, &device)?;
@@ -61,7 +66,7 @@ impl Stage for TrainGanIntCls {
                 let seed = setup.run.seed;
                 let trainer =
                     GanIntClsTrainer::new(settings, seed, archive, base, damsm, observe, &device)?;
-                Ok(trainer.evaluated_by(evaluator))
+                trainer.evaluated_by(evaluator).among(context.ranks.clone())
             },
             |_, _, _, _| Ok(()),
         )

@@ -16,6 +16,7 @@ use crate::language::Captions;
 use crate::model::{Model, Provenance};
 use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, Init, Statistics, ema};
+use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::Damsm;
@@ -28,6 +29,7 @@ use crate::systems::text_gan::drawing::{
 use crate::systems::text_gan::{SentenceVectors, TrainedGenerator, TrainingImages};
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
+use crate::train::rounds::{BatchRounds, portion, rows};
 use crate::train::trainer::reals;
 use crate::train::{Evaluation, Keep, Kept, Means, Parts, Picture, Trainer};
 
@@ -45,6 +47,7 @@ pub struct GanIntClsTrainer {
     adam_d: Adam,
     nimg: u64,
     means: Means,
+    rounds: BatchRounds,
     evaluator: Option<Evaluator>,
     drawing: Kept<Generator>,
 }
@@ -71,8 +74,9 @@ impl GanIntClsTrainer {
         let init = |name: &str| Init::new(seed, &format!("gan_int_cls.{name}"), device);
         let g = Generator::new(network, size, &mut init("generator"));
         let d = Discriminator::new(network, size, &mut init("discriminator"));
+        let rounds = BatchRounds::new(settings.batch, settings.round);
         let options = BatchOptions {
-            batch: settings.batch,
+            rounds: rounds.clone(),
             images: TrainingImages::Captioned,
             captions: settings.captions,
             mirror: settings.mirror,
@@ -85,6 +89,7 @@ impl GanIntClsTrainer {
             adam_d: Adam::new(settings.adam),
             nimg: 0,
             means: Means::default(),
+            rounds,
             evaluator: None,
             drawing: Kept::default(),
             device: device.clone(),
@@ -103,6 +108,16 @@ impl GanIntClsTrainer {
         self
     }
 
+    /// Shares every batch with other ranks.
+    ///
+    /// # Errors
+    /// If the ranks cannot share the rounds evenly.
+    pub fn among(mut self, ranks: Ranks) -> Result<Self> {
+        self.rounds = self.rounds.among(ranks, GAN_INT_CLS.name)?;
+        self.batches = self.batches.among(&self.rounds);
+        Ok(self)
+    }
+
     fn stream(&self, purpose: &str) -> impl Rng + use<> {
         draws::stream(self.seed, purpose, self.nimg)
     }
@@ -114,43 +129,74 @@ impl GanIntClsTrainer {
 
     /// One step of D. The batches of real, mismatched and generated images pass separately, because
     /// each is normalised by its own statistics.
-    fn step_d(&mut self, batch: &CaptionBatch, lr: f64) {
-        let z = self.z("baseline.z.d", self.settings.batch);
-        let captions = &batch.captions;
-        let fakes =
-            self.generator.network().valid().forward(z, captions.clone(), Statistics::Batch);
-        let judge = |images: &Tensor<4>| self.d.forward(images.clone(), captions.clone());
-        let judged = Judged {
-            real: judge(&batch.real),
-            fake: judge(&fakes),
-            mismatched: batch.mismatched.as_ref().map(judge),
-        };
-        self.means.add("score/real", judged.real.clone().inner().mean());
-        self.means.add("score/fake", judged.fake.clone().inner().mean());
-        if let Some(mismatched) = &judged.mismatched {
-            self.means.add("score/mismatched", mismatched.clone().inner().mean());
+    ///
+    /// # Errors
+    /// If a rank does not answer.
+    fn step_d(&mut self, batch: &CaptionBatch, lr: f64) -> Result<()> {
+        let all = self.z("baseline.z.d", self.settings.batch);
+        let generator = self.generator.network().valid();
+        let (mut gradients, mut values) = (self.rounds.gradients(), self.rounds.values());
+        for round in &batch.rounds {
+            let (z, captions) = (rows(&all, &round.rows), rows(&batch.captions, &round.rows));
+            let fakes = generator.forward(z, captions.clone(), Statistics::Batch);
+            let judge = |images: &Tensor<4>| self.d.forward(images.clone(), captions.clone());
+            let judged = Judged {
+                real: judge(&round.real),
+                fake: judge(&fakes),
+                mismatched: round.mismatched.as_ref().map(judge),
+            };
+            let mut log = |name, value| values.portion(name, portion(value, round.share));
+            log("score/real", judged.real.clone().inner().mean());
+            log("score/fake", judged.fake.clone().inner().mean());
+            if let Some(mismatched) = &judged.mismatched {
+                log("score/mismatched", mismatched.clone().inner().mean());
+            }
+            let loss = losses::discriminator(judged, self.settings.mismatched);
+            log("loss/D", loss.clone().inner());
+            let loss = portion(loss, round.share);
+            gradients.add(NamedGradients::of(&self.d, &loss.backward()));
         }
-        let loss = losses::discriminator(judged, self.settings.mismatched);
-        self.means.add("loss/D", loss.clone().inner());
-        let gradients = NamedGradients::of(&self.d, &loss.backward());
+        values.finish(&mut self.means)?;
+        let gradients = gradients.finish(&self.d)?;
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+        Ok(())
     }
 
     /// One step of G on the captions of the batch and, if they are used, means of two of them.
-    fn step_g(&mut self, captions: &Tensor<2>, lr: f64) {
-        let rows = self.settings.batch;
+    ///
+    /// # Errors
+    /// If a rank does not answer.
+    fn step_g(&mut self, captions: &Tensor<2>, lr: f64) -> Result<()> {
+        let batch = self.settings.batch;
         let mut all = captions.clone();
         if self.settings.interpolated > 0.0 {
             let mut rng = self.stream("baseline.interpolation");
-            let places = self.settings.interpolation.places(rows / 2, &mut rng);
+            let places = self.settings.interpolation.places(batch / 2, &mut rng);
             all = Tensor::cat(vec![all, interpolated(captions.clone(), &places)], 0);
         }
-        let z = self.z("baseline.z.g", all.dims()[0]);
-        let images = self.generator.network().forward(z, all.clone(), Statistics::Batch);
-        let logits = self.d.valid().forward(images, all);
-        let loss = losses::generator(logits, rows, self.settings.interpolated);
-        self.means.add("loss/G", loss.clone().inner());
-        self.generator.step(&loss, lr);
+        let [count, _] = all.dims();
+        let z = self.z("baseline.z.g", count);
+        let network = self.generator.network();
+        let (mut gradients, mut values) = (self.rounds.gradients(), self.rounds.values());
+        for (range, share) in self.rounds.own() {
+            // Each round has its share of the interpolated captions, which follow the others.
+            let more = batch + range.start / 2..batch + range.end / 2;
+            let of_round = |all: &Tensor<2>| match count > batch {
+                true => Tensor::cat(vec![rows(all, &range), rows(all, &more)], 0),
+                false => rows(all, &range),
+            };
+            let captions = of_round(&all);
+            let images = network.forward(of_round(&z), captions.clone(), Statistics::Batch);
+            let logits = self.d.valid().forward(images, captions);
+            let loss = losses::generator(logits, range.len(), self.settings.interpolated);
+            let loss = portion(loss, share);
+            values.portion("loss/G", loss.clone().inner());
+            gradients.add(NamedGradients::of(network, &loss.backward()));
+        }
+        values.finish(&mut self.means)?;
+        let gradients = gradients.finish(network)?;
+        self.generator.step(gradients, lr);
+        Ok(())
     }
 
     /// The generator that draws: the average of G with statistics over fixed draws. It is a copy,
@@ -179,8 +225,8 @@ impl Trainer for GanIntClsTrainer {
     fn step(&mut self) -> Result<()> {
         let batch = self.batches.batch(self.nimg)?;
         let lr = self.settings.lr_at(self.nimg);
-        self.step_d(&batch, lr);
-        self.step_g(&batch.captions, lr);
+        self.step_d(&batch, lr)?;
+        self.step_g(&batch.captions, lr)?;
         self.nimg += self.settings.batch as u64;
         let beta = ema::decay(self.settings.batch, self.settings.ema_kimg * 1000.0);
         self.generator.update_average(beta);

@@ -6,6 +6,7 @@ use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within};
 use crate::systems::text_gan::branches;
 use crate::systems::text_gan::discriminator::Discriminator;
+use crate::train::rounds::check_normalised;
 
 /// Largest width of the narrow ends of the networks, which are many times wider elsewhere.
 const MAX_END: usize = MAX_WIDTH / 16;
@@ -56,6 +57,7 @@ impl Checked for StackganSettings {
     fn check(&self) -> Result<()> {
         self.network.check()?;
         within("stackgan_v2.batch", self.batch, 2..=MAX_BATCH)?;
+        check_normalised("stackgan_v2", self.batch, self.round)?;
         positive("stackgan_v2.kimg", self.kimg)?;
         positive("stackgan_v2.lr", self.lr)?;
         within("stackgan_v2.lr", self.lr, 0.0..=MAX_LR)?;
@@ -95,6 +97,8 @@ mod tests {
         refused(|s| s.network.generator_width = 6, "generator_width is 6");
         refused(|s| s.network.discriminator_width = 1 << 20, "discriminator_width");
         refused(|s| s.batch = 1, "batch");
+        refused(|s| s.round = 1, "stackgan_v2.round is 1");
+        refused(|s| s.round = 7, "rounds of 7");
         refused(|s| s.unconditional_weight = f64::NAN, "unconditional_weight");
         refused(|s| s.colour = -1.0, "colour");
         refused(|s| s.kimg = 0.0, "kimg");

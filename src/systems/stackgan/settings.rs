@@ -135,6 +135,9 @@ pub struct StackganSettings {
     pub kimg: f64,
     /// Images per iteration.
     pub batch: usize,
+    /// Images of a round, which are normalised together; 0 for the whole batch.
+    #[serde(default)]
+    pub round: usize,
     /// Learning rate of all networks.
     pub lr: f64,
     /// Constants of the optimisers.
@@ -169,6 +172,7 @@ impl StackganSettings {
             // 600 epochs of the training images of CUB's class split.
             kimg: 5313.0,
             batch: 24,
+            round: 0,
             lr: 2e-4,
             adam: AdamSettings { beta1: 0.5, beta2: 0.999, eps: 1e-8 },
             images: TrainingImages::All,

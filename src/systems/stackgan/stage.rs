@@ -32,6 +32,10 @@ impl Stage for TrainStackgan {
         request.means_system(&STACKGAN, settings)
     }
 
+    fn runs_on_ranks(&self) -> bool {
+        true
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut setup = Setup::new(
             &STACKGAN,
@@ -57,7 +61,8 @@ impl Stage for TrainStackgan {
                 Some(base.only(&[&DAMSM]))
             }
         };
-        inputs::warn_of_small_batch(&STACKGAN, setup.settings.batch, context);
+        let (batch, round) = (setup.settings.batch, setup.settings.round);
+        inputs::warn_of_small_batch(&STACKGAN, batch, round, context);
         let device = context.open_device(setup.settings.least_memory())?;
         let encoder = base
             .map(|base| Damsm::load(&base, &device).map(|damsm| CaptionEncoder { base, damsm }));
@@ -71,7 +76,7 @@ impl Stage for TrainStackgan {
                 let seed = setup.run.seed;
                 let trainer =
                     StackganTrainer::new(settings, seed, archive, encoder, observe, &device)?;
-                Ok(trainer.evaluated_by(evaluator))
+                trainer.evaluated_by(evaluator).among(context.ranks.clone())
             },
             |_, _, _, _| Ok(()),
         )

@@ -15,6 +15,7 @@ use crate::data::{Archive, Split};
 use crate::error::Result;
 use crate::model::{Model, Provenance};
 use crate::nn::{Init, Statistics};
+use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::damsm::Damsm;
@@ -29,6 +30,7 @@ use crate::systems::text_gan::drawing::{
 use crate::systems::text_gan::{SentenceVectors, TrainedGenerator};
 use crate::tensorfile::TensorFile;
 use crate::train::evaluator::Evaluator;
+use crate::train::rounds::BatchRounds;
 use crate::train::trainer::reals;
 use crate::train::{Evaluation, Kept, Means, Parts, Picture, Trainer};
 
@@ -54,6 +56,7 @@ pub struct StackganTrainer {
     critics: Critics,
     nimg: u64,
     means: Means,
+    rounds: BatchRounds,
     evaluator: Option<Evaluator>,
     drawing: Kept<DrawingGenerator>,
 }
@@ -88,16 +91,17 @@ impl StackganTrainer {
     ) -> Result<Self> {
         settings.check()?;
         let (network, mirror) = (&settings.network, settings.mirror);
+        let rounds = BatchRounds::new(settings.batch, settings.round);
         let (source, sentence) = match encoder {
             None => {
-                let images = ImageBatches::new(&archive, settings.batch, mirror, seed, device)?;
+                let images = ImageBatches::new(&archive, rounds.clone(), mirror, seed, device)?;
                 (Source::Images(images), 0)
             }
             Some(encoder) => {
                 let captions = crate::language::Captions::of(&archive)?;
                 let sentences = SentenceVectors::new(&captions, &archive, &encoder.damsm, observe)?;
                 let options = BatchOptions {
-                    batch: settings.batch,
+                    rounds: rounds.clone(),
                     images: settings.images,
                     captions: 1,
                     mirror,
@@ -117,6 +121,7 @@ impl StackganTrainer {
             critics,
             nimg: 0,
             means: Means::default(),
+            rounds,
             evaluator: None,
             drawing: Kept::default(),
             device: device.clone(),
@@ -132,6 +137,23 @@ impl StackganTrainer {
     pub fn evaluated_by(mut self, evaluator: Option<Evaluator>) -> Self {
         self.evaluator = evaluator;
         self
+    }
+
+    /// Shares every batch with other ranks.
+    ///
+    /// # Errors
+    /// If the ranks cannot share the rounds evenly.
+    pub fn among(mut self, ranks: Ranks) -> Result<Self> {
+        self.rounds = self.rounds.among(ranks, STACKGAN.name)?;
+        self.source = match self.source {
+            Source::Images(images) => Source::Images(images.among(&self.rounds)),
+            Source::Captions(captioned) => {
+                let Captioned { batches, encoder } = *captioned;
+                let batches = batches.among(&self.rounds);
+                Source::Captions(Box::new(Captioned { batches, encoder }))
+            }
+        };
+        Ok(self)
     }
 
     /// The generator that draws: the average of G with statistics over fixed draws. It is a copy,
@@ -185,12 +207,11 @@ impl Trainer for StackganTrainer {
     }
 
     fn step(&mut self) -> Result<()> {
-        let batch = self.batch()?;
-        let fakes = self.fakes(&batch);
+        let rounds = self.batch()?;
         for index in 0..self.critics.len() {
-            self.step_d(index, &batch, &fakes);
+            self.step_d(index, &rounds)?;
         }
-        self.step_g(fakes);
+        self.step_g(rounds)?;
         let beta = self.settings.ema_beta(self.nimg);
         self.generator.update_average(beta);
         self.nimg += self.settings.batch as u64;

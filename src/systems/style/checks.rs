@@ -6,6 +6,7 @@ use crate::error::{Result, positive};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_LR, within};
 use crate::systems::text_gan::style::StyleEncoder;
+use crate::train::rounds::check_normalised;
 
 impl StyleSettings {
     /// A lower bound of the memory in bytes that training needs: the weights with their gradients and
@@ -25,6 +26,7 @@ impl Checked for StyleSettings {
         self.network.check()?;
         // Batch normalisation needs other images.
         within("style.batch", self.batch, 2..=MAX_BATCH)?;
+        check_normalised("style", self.batch, self.round)?;
         positive("style.kimg", self.kimg)?;
         positive("style.lr", self.lr)?;
         within("style.lr", self.lr, 0.0..=MAX_LR)?;
@@ -47,6 +49,8 @@ mod tests {
         };
         refused(|s| s.network.width = 6, "width");
         refused(|s| s.batch = 1, "batch");
+        refused(|s| s.round = 1, "style.round is 1");
+        refused(|s| s.round = 5, "rounds of 5");
         refused(|s| s.lr = f64::NAN, "lr");
         refused(|s| s.kimg = 0.0, "kimg");
         refused(|s| s.adam.beta1 = 1.0, "beta1");

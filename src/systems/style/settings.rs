@@ -15,6 +15,9 @@ pub struct StyleSettings {
     pub kimg: f64,
     /// Images per iteration.
     pub batch: usize,
+    /// Images of a round, whose images are normalised together; 0 for the whole batch.
+    #[serde(default)]
+    pub round: usize,
     /// Learning rate.
     pub lr: f64,
     /// Constants of the optimiser.
@@ -27,6 +30,7 @@ impl Default for StyleSettings {
             network: StyleNetwork::default(),
             kimg: 100.0,
             batch: 64,
+            round: 0,
             lr: 2e-4,
             adam: AdamSettings { beta1: 0.5, beta2: 0.999, eps: 1e-8 },
         }

@@ -35,6 +35,10 @@ impl Stage for TrainStyle {
         to_table(&settings)
     }
 
+    fn runs_on_ranks(&self) -> bool {
+        true
+    }
+
     fn train(&self, request: &Request, context: &mut Context) -> Result<TrainingOutcome> {
         let mut setup = Setup::new(
             &STYLE,
@@ -49,15 +53,17 @@ impl Stage for TrainStyle {
         let sizes = open(&base, &Device::flex())?;
         let (side, z) = (sizes.resolution(), sizes.noise_space()?.z_size());
         drop(sizes);
-        inputs::warn_of_small_batch(&STYLE, setup.settings.batch, context);
+        let (batch, round) = (setup.settings.batch, setup.settings.round);
+        inputs::warn_of_small_batch(&STYLE, batch, round, context);
         let device = context.open_device(setup.settings.least_memory(side, z))?;
         setup.drive(
             context,
-            |setup, _, _| {
+            |setup, _, context| {
                 let (settings, archive) = (setup.settings.clone(), setup.archive.clone());
                 let generator = open(&base, &device)?;
                 let seed = setup.run.seed;
-                StyleTrainer::new(settings, seed, archive, base.clone(), generator, &device)
+                StyleTrainer::new(settings, seed, archive, base.clone(), generator, &device)?
+                    .among(context.ranks.clone())
             },
             |_, _, _, _| Ok(()),
         )

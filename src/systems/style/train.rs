@@ -17,12 +17,14 @@ use crate::nn::batch_norm::with_standing_statistics;
 use crate::nn::params::{NamedGradients, to_vec};
 use crate::nn::{Adam, Init, Statistics};
 use crate::picture;
+use crate::ranks::Ranks;
 use crate::report::Metrics;
 use crate::settings::Checked;
 use crate::systems::text_gan::drawing::STANDING;
 use crate::systems::text_gan::style::{S, STYLE, StyleEncoder, loss};
 use crate::systems::{Loaded, NoiseSpace};
 use crate::tensorfile::TensorFile;
+use crate::train::rounds::{BatchRounds, portion, rows};
 use crate::train::{Evaluation, Keep, Kept, Means, Parts, Picture, Trainer};
 
 /// Batches of the evaluation, and images of each.
@@ -44,6 +46,7 @@ pub struct StyleTrainer {
     adam: Adam,
     nimg: u64,
     means: Means,
+    rounds: BatchRounds,
     /// The encoder with standing statistics.
     measured: Kept<StyleEncoder>,
 }
@@ -81,6 +84,7 @@ impl StyleTrainer {
             adam: Adam::new(settings.adam),
             nimg: 0,
             means: Means::default(),
+            rounds: BatchRounds::new(settings.batch, settings.round),
             measured: Kept::default(),
             device: device.clone(),
             settings,
@@ -91,17 +95,36 @@ impl StyleTrainer {
         })
     }
 
+    /// Shares every batch with other ranks.
+    ///
+    /// # Errors
+    /// If the ranks cannot share the rounds evenly.
+    pub fn among(mut self, ranks: Ranks) -> Result<Self> {
+        self.rounds = self.rounds.among(ranks, STYLE.name)?;
+        Ok(self)
+    }
+
     fn space(&self) -> Result<&dyn NoiseSpace> {
         self.generator.noise_space()
     }
 
-    /// Images of random noise and random training captions.
-    fn batch(&self, count: usize, rng: &mut impl Rng) -> Result<Batch> {
+    /// Random noise `[N, noise]`, and the vectors of random training captions `[N, size]`.
+    fn draw(&self, count: usize, rng: &mut impl Rng) -> Result<[Tensor<2>; 2]> {
         let space = self.space()?;
         let size = space.noise_size();
         let noise = TensorData::new(draws::normal(rng, count * size), [count, size]);
         let noise = Tensor::from_data(noise, &self.device);
-        let captions = space.read(&self.captions.draw(count, rng))?;
+        Ok([noise, space.read(&self.captions.draw(count, rng))?])
+    }
+
+    /// Images of random noise and random training captions.
+    fn batch(&self, count: usize, rng: &mut impl Rng) -> Result<Batch> {
+        let [noise, captions] = self.draw(count, rng)?;
+        self.generated(noise, captions)
+    }
+
+    fn generated(&self, noise: Tensor<2>, captions: Tensor<2>) -> Result<Batch> {
+        let space = self.space()?;
         Ok(Batch {
             z: noise.clone().narrow(1, 0, space.z_size()),
             images: space.draw(noise, captions.clone()),
@@ -137,11 +160,18 @@ impl Trainer for StyleTrainer {
 
     fn step(&mut self) -> Result<()> {
         let mut rng = draws::stream(self.seed, "style", self.nimg);
-        let batch = self.batch(self.settings.batch, &mut rng)?;
-        let found = self.network.forward(batch.images, Statistics::Batch);
-        let loss = loss(batch.z, found);
-        self.means.add("loss/style", loss.clone().inner());
-        let gradients = NamedGradients::of(&self.network, &loss.backward());
+        let drawn = self.draw(self.settings.batch, &mut rng)?;
+        let (mut gradients, mut values) = (self.rounds.gradients(), self.rounds.values());
+        for (range, share) in self.rounds.own() {
+            let [noise, captions] = drawn.each_ref().map(|all| rows(all, &range));
+            let batch = self.generated(noise, captions)?;
+            let found = self.network.forward(batch.images, Statistics::Batch);
+            let loss = portion(loss(batch.z, found), share);
+            values.portion("loss/style", loss.clone().inner());
+            gradients.add(NamedGradients::of(&self.network, &loss.backward()));
+        }
+        values.finish(&mut self.means)?;
+        let gradients = gradients.finish(&self.network)?;
         self.network = self.adam.step(self.network.clone(), gradients, self.settings.lr);
         self.nimg += self.settings.batch as u64;
         Ok(())

@@ -7,7 +7,9 @@ use super::discriminator::{Discriminator, DiscriminatorNetwork, Logits};
 use crate::error::Result;
 use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, AdamSettings, Init};
-use crate::train::{Keep, Means, Parts};
+use crate::train::round_values::RoundValues;
+use crate::train::rounds::portion;
+use crate::train::{Keep, Parts};
 
 /// Prefixes of the discriminators in models and checkpoints, in the order of their images.
 pub const CRITICS: [&str; 5] = ["R_D0", "R_D1", "R_D2", "R_D3", "R_D4"];
@@ -62,10 +64,9 @@ impl Critics {
         of_each.reduce(|sum, loss| sum + loss).expect("a generator has an image")
     }
 
-    /// One step of a discriminator that lowers `loss` `[1]`.
-    pub fn step(&mut self, index: usize, loss: &Tensor<1>, lr: f64) {
+    /// One step of a discriminator.
+    pub fn step(&mut self, index: usize, gradients: NamedGradients, lr: f64) {
         let network = self.networks[index].clone();
-        let gradients = NamedGradients::of(&network, &loss.backward());
         self.networks[index] = self.optimisers[index].step(network, gradients, lr);
     }
 
@@ -88,16 +89,18 @@ impl Critics {
     }
 }
 
-/// Logs the mean logits of a discriminator: `score0/real` with captions, `score0/real_image` alone.
+/// Logs the mean logits of a discriminator in a round: `score0/real` with captions,
+/// `score0/real_image` alone.
 pub struct Scores<'a> {
-    means: &'a mut Means,
+    values: &'a mut RoundValues,
     index: usize,
+    share: f64,
 }
 
 impl<'a> Scores<'a> {
-    /// The log of the discriminator `index`.
-    pub fn new(means: &'a mut Means, index: usize) -> Self {
-        Self { means, index }
+    /// The log of the discriminator `index`, for a round with this share in the batch.
+    pub fn new(values: &'a mut RoundValues, index: usize, share: f64) -> Self {
+        Self { values, index, share }
     }
 
     /// Adds the logits of images, with captions and alone.
@@ -110,6 +113,7 @@ impl<'a> Scores<'a> {
 
     /// Adds the mean of logits `[N]`.
     pub fn add_mean(&mut self, name: &str, logits: &Tensor<1>) {
-        self.means.add(&format!("score{}/{name}", self.index), logits.clone().inner().mean());
+        let mean = portion(logits.clone().inner().mean(), self.share);
+        self.values.portion(&format!("score{}/{name}", self.index), mean);
     }
 }

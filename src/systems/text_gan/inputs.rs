@@ -9,6 +9,7 @@ use crate::language::Captions;
 use crate::model::{Model, Section};
 use crate::systems::damsm::DAMSM;
 use crate::systems::damsm::section::load_vocabulary;
+use crate::train::rounds::rows_of_a_round;
 use crate::train::{Context, Request};
 
 /// Smallest batch whose statistics are good enough for batch normalisation.
@@ -81,11 +82,13 @@ pub fn check_vocabulary(
     Ok(())
 }
 
-/// Warns about a batch that is too small for batch normalisation.
-pub fn warn_of_small_batch(section: &Section, batch: usize, context: &mut Context) {
-    if batch < SMALL_BATCH {
+/// Warns about a batch, or rounds of it, that are too small for batch normalisation.
+pub fn warn_of_small_batch(section: &Section, batch: usize, round: usize, context: &mut Context) {
+    let rows = rows_of_a_round(batch, round);
+    if rows < SMALL_BATCH {
+        let key = if rows < batch { "round" } else { "batch" };
         context.warn(format!(
-            "{}.batch is {batch}: batch normalisation needs {SMALL_BATCH} or more images",
+            "{}.{key} is {rows}: batch normalisation needs {SMALL_BATCH} or more images",
             section.name
         ));
     }

@@ -1,7 +1,6 @@
 //! A generator in training, with the average that draws and its optimiser.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
 
 use super::drawing::R_EMA;
 use crate::error::Result;
@@ -35,9 +34,8 @@ impl<G: Module> TrainedGenerator<G> {
         &self.average
     }
 
-    /// One step that lowers `loss` `[1]`.
-    pub fn step(&mut self, loss: &Tensor<1>, lr: f64) {
-        let gradients = NamedGradients::of(&self.network, &loss.backward());
+    /// One step.
+    pub fn step(&mut self, gradients: NamedGradients, lr: f64) {
         self.network = self.adam.step(self.network.clone(), gradients, lr);
     }
 

@@ -1,23 +1,35 @@
 //! The steps of an iteration: the batch, the generated images, each discriminator, the generator.
 
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor};
 
 use super::{Source, StackganTrainer};
 use crate::error::Result;
 use crate::nn::Statistics;
-use crate::nn::params::indices;
+use crate::nn::params::{NamedGradients, indices};
 use crate::systems::gan::step_noise;
 use crate::systems::stackgan::colour::{Colours, differences, distances};
 use crate::systems::stackgan::losses::{self, Judged};
 use crate::systems::text_gan::augmentation::Augmented;
 use crate::systems::text_gan::blocks::pyramid;
+use crate::systems::text_gan::caption_batches::CaptionRound;
 use crate::systems::text_gan::critics::Scores;
+use crate::systems::text_gan::discriminator::Discriminator;
+use crate::train::round_values::RoundValues;
+use crate::train::rounds::{portion, rows as rows_of};
 
-/// The images of an iteration, at the size of each discriminator.
-pub(super) struct Batch {
+/// The images of a round, at the size of each discriminator.
+pub(super) struct Round {
+    /// Its share in the batch.
+    share: f64,
     /// Real images.
     real: Vec<Tensor<4>>,
     text: Option<Text>,
+    /// Generated images.
+    fakes: Vec<Tensor<4>>,
+    /// The distributions of their conditions; `None` without captions.
+    augmented: Option<Augmented>,
 }
 
 struct Text {
@@ -29,13 +41,6 @@ struct Text {
     mismatched: Vec<Tensor<4>>,
 }
 
-/// The generated images of an iteration, at the size of each discriminator.
-pub(super) struct Fakes {
-    images: Vec<Tensor<4>>,
-    /// The distributions of their conditions; `None` without captions.
-    augmented: Option<Augmented>,
-}
-
 impl StackganTrainer {
     /// Normal values for a purpose: `[batch, columns]`.
     fn normal(&self, purpose: &str, columns: usize) -> Tensor<2> {
@@ -43,101 +48,123 @@ impl StackganTrainer {
         step_noise(self.seed, purpose, self.nimg, shape, &self.device)
     }
 
-    pub(super) fn batch(&mut self) -> Result<Batch> {
+    /// This rank's rounds of a batch, with generated images.
+    pub(super) fn batch(&mut self) -> Result<Vec<Round>> {
         let sides = self.settings.network.image_sides();
-        let captioned = match &mut self.source {
+        let own = self.rounds.own();
+        let reals: Vec<(Vec<Tensor<4>>, Option<Text>)> = match &mut self.source {
             Source::Images(images) => {
-                let real = pyramid(images.batch(self.nimg)?, &sides);
-                return Ok(Batch { real, text: None });
+                let images = images.batch(self.nimg)?.into_iter();
+                images.map(|real| (pyramid(real, &sides), None)).collect()
             }
-            Source::Captions(captioned) => captioned,
+            Source::Captions(captioned) => {
+                let batch = captioned.batches.batch(self.nimg)?;
+                let of_round = |round: CaptionRound| {
+                    let captioned = batch.captioned[round.captioned].iter();
+                    let own = captioned.map(|row| row - round.rows.start);
+                    let rows = (own.len() < round.rows.len()).then(|| indices(own, &self.device));
+                    let mismatched = round.mismatched.map(|images| pyramid(images, &sides));
+                    let captions = rows_of(&batch.captions, &round.rows);
+                    let text = Text { captions, rows, mismatched: mismatched.unwrap_or_default() };
+                    (pyramid(round.real, &sides), Some(text))
+                };
+                batch.rounds.into_iter().map(of_round).collect()
+            }
         };
-        let batch = captioned.batches.batch(self.nimg)?;
-        let rows = (batch.captioned.len() < self.settings.batch)
-            .then(|| indices(batch.captioned.iter().copied(), &self.device));
-        let mismatched = batch.mismatched.map(|images| pyramid(images, &sides)).unwrap_or_default();
-        let text = Text { captions: batch.captions, rows, mismatched };
-        Ok(Batch { real: pyramid(batch.real, &sides), text: Some(text) })
-    }
-
-    pub(super) fn fakes(&self, batch: &Batch) -> Fakes {
         let network = &self.settings.network;
         let z = self.normal("baseline.z", network.z_dim);
-        let (condition, augmented) = match (&self.generator.network().augmentation, &batch.text) {
-            (Some(augmentation), Some(text)) => {
-                let augmented = augmentation.forward(text.captions.clone());
-                let noise = self.normal("baseline.ca", network.condition);
-                (augmented.condition(noise), Some(augmented))
-            }
-            _ => (z.clone(), None),
+        let noise = match network.unconditional {
+            true => None,
+            false => Some(self.normal("baseline.ca", network.condition)),
         };
-        Fakes {
-            images: self.generator.network().forward(z, condition, Statistics::Batch),
-            augmented,
-        }
+        let drawn = |((range, share), (real, text)): ((Range<usize>, f64), (_, Option<Text>))| {
+            let z = rows_of(&z, &range);
+            let generator = self.generator.network();
+            let (condition, augmented) = match (&generator.augmentation, &text, &noise) {
+                (Some(augmentation), Some(text), Some(noise)) => {
+                    let augmented = augmentation.forward(text.captions.clone());
+                    (augmented.condition(rows_of(noise, &range)), Some(augmented))
+                }
+                _ => (z.clone(), None),
+            };
+            let fakes = generator.forward(z, condition, Statistics::Batch);
+            Round { share, real, text, fakes, augmented }
+        };
+        Ok(own.zip(reals).map(drawn).collect())
     }
 
     /// One step of a discriminator. The batches of real, mismatched and generated images pass
     /// separately, because each is normalised by its own statistics.
-    pub(super) fn step_d(&mut self, index: usize, batch: &Batch, fakes: &Fakes) {
+    ///
+    /// # Errors
+    /// If a rank does not answer.
+    pub(super) fn step_d(&mut self, index: usize, rounds: &[Round]) -> Result<()> {
         let d = self.critics.get(index);
-        let (real, fake) = (batch.real[index].clone(), fakes.images[index].clone().inner());
-        // The condition is the mean, which is constant here.
-        let means = fakes.augmented.as_ref().map(|augmented| augmented.mean.clone().inner());
-        let judged = match (&batch.text, means) {
-            (Some(text), Some(means)) => {
-                let of_reals = match &text.rows {
-                    Some(rows) => means.clone().select(0, rows.clone()),
-                    None => means.clone(),
-                };
-                let mismatched = text.mismatched[index].clone();
-                Judged {
-                    real: d.forward(real, Some(of_reals.clone()), text.rows.clone()),
-                    mismatched: Some(d.forward(mismatched, Some(of_reals), None)),
-                    fake: d.forward(fake, Some(means), None),
-                }
+        let (mut gradients, mut values) = (self.rounds.gradients(), self.rounds.values());
+        for round in rounds {
+            let judged = judged(d, index, round);
+            let mut scores = Scores::new(&mut values, index, round.share);
+            scores.add("real", &judged.real);
+            scores.add("fake", &judged.fake);
+            if let Some(mismatched) = &judged.mismatched {
+                scores.add("mismatched", mismatched);
             }
-            _ => Judged {
-                real: d.forward(real, None, None),
-                mismatched: None,
-                fake: d.forward(fake, None, None),
-            },
-        };
-        let mut scores = Scores::new(&mut self.means, index);
-        scores.add("real", &judged.real);
-        scores.add("fake", &judged.fake);
-        if let Some(mismatched) = &judged.mismatched {
-            scores.add("mismatched", mismatched);
+            let loss = losses::discriminator(judged, self.settings.unconditional_weight);
+            let loss = portion(loss, round.share);
+            values.portion(&format!("loss/D{index}"), loss.clone().inner());
+            gradients.add(NamedGradients::of(d, &loss.backward()));
         }
-        let loss = losses::discriminator(judged, self.settings.unconditional_weight);
-        self.means.add(&format!("loss/D{index}"), loss.clone().inner());
-        self.critics.step(index, &loss, self.settings.lr);
+        values.finish(&mut self.means)?;
+        let gradients = gradients.finish(d)?;
+        self.critics.step(index, gradients, self.settings.lr);
+        Ok(())
     }
 
     /// One step of G on the images that the discriminators were trained on, judged by the updated
     /// discriminators.
-    pub(super) fn step_g(&mut self, fakes: Fakes) {
-        let Fakes { images, augmented } = fakes;
+    ///
+    /// # Errors
+    /// If a rank does not answer.
+    pub(super) fn step_g(&mut self, rounds: Vec<Round>) -> Result<()> {
+        let (mut gradients, mut values) = (self.rounds.gradients(), self.rounds.values());
+        for round in rounds {
+            let loss = self.generator_loss(&round, &mut values);
+            gradients.add(NamedGradients::of(self.generator.network(), &loss.backward()));
+        }
+        values.finish(&mut self.means)?;
+        let gradients = gradients.finish(self.generator.network())?;
+        self.generator.step(gradients, self.settings.lr);
+        Ok(())
+    }
+
+    /// A round's portion of the loss of G → `[1]`.
+    fn generator_loss(&self, round: &Round, values: &mut RoundValues) -> Tensor<1> {
+        let Round { share, fakes, augmented, .. } = round;
         let means = augmented.as_ref().map(|augmented| augmented.mean.clone());
         let weight = self.settings.unconditional_weight;
         let loss = |logits| losses::generator(logits, weight);
-        let mut loss = self.critics.adversarial(&images, means.as_ref(), loss);
-        self.means.add("loss/G", loss.clone().inner());
-        if let Some(augmented) = &augmented {
+        let mut loss = self.critics.adversarial(fakes, means.as_ref(), loss);
+        let mut log = |name: &str, value: Tensor<1>| values.portion(name, portion(value, *share));
+        log("loss/G", loss.clone().inner());
+        if let Some(augmented) = augmented {
             let divergence = augmented.divergence();
-            self.means.add("loss/divergence", divergence.clone().inner());
+            log("loss/divergence", divergence.clone().inner());
             loss = loss + divergence * self.settings.divergence_weight;
         }
-        if let Some(colour) = self.colour(&images) {
-            self.means.add("loss/colour", colour.clone().inner());
+        if let Some(colour) = self.colour(fakes, &mut log) {
+            log("loss/colour", colour.clone().inner());
             loss = loss + colour * self.settings.colour;
         }
-        self.generator.step(&loss, self.settings.lr);
+        portion(loss, *share)
     }
 
     /// The differences in colour between images of consecutive sizes, without their weight. `None` if
-    /// there is one size, or if they have no weight.
-    fn colour(&mut self, images: &[Tensor<4>]) -> Option<Tensor<1>> {
+    /// there is one size, or if they have no weight. `log` receives the distances.
+    fn colour(
+        &self,
+        images: &[Tensor<4>],
+        log: &mut impl FnMut(&str, Tensor<1>),
+    ) -> Option<Tensor<1>> {
         let weighted = self.settings.colour > 0.0;
         let of = |image: &Tensor<4>| match weighted {
             true => Colours::of(image.clone()),
@@ -147,8 +174,8 @@ impl StackganTrainer {
         let mut sum: Option<Tensor<1>> = None;
         for (index, pair) in colours.windows(2).enumerate() {
             let [mean, covariance] = distances(&pair[1], &pair[0]);
-            self.means.add(&format!("colour/mean{}", index + 1), mean);
-            self.means.add(&format!("colour/covariance{}", index + 1), covariance);
+            log(&format!("colour/mean{}", index + 1), mean);
+            log(&format!("colour/covariance{}", index + 1), covariance);
             if weighted {
                 let [mean, covariance] = differences(&pair[1], &pair[0]);
                 let term = mean + covariance * self.settings.colour_covariance;
@@ -156,5 +183,31 @@ impl StackganTrainer {
             }
         }
         sum
+    }
+}
+
+/// The logits of a discriminator for the images of a round.
+fn judged(d: &Discriminator, index: usize, round: &Round) -> Judged {
+    let (real, fake) = (round.real[index].clone(), round.fakes[index].clone().inner());
+    // The condition is the mean, which is constant here.
+    let means = round.augmented.as_ref().map(|augmented| augmented.mean.clone().inner());
+    match (&round.text, means) {
+        (Some(text), Some(means)) => {
+            let of_reals = match &text.rows {
+                Some(rows) => means.clone().select(0, rows.clone()),
+                None => means.clone(),
+            };
+            let mismatched = text.mismatched[index].clone();
+            Judged {
+                real: d.forward(real, Some(of_reals.clone()), text.rows.clone()),
+                mismatched: Some(d.forward(mismatched, Some(of_reals), None)),
+                fake: d.forward(fake, Some(means), None),
+            }
+        }
+        _ => Judged {
+            real: d.forward(real, None, None),
+            mismatched: None,
+            fake: d.forward(fake, None, None),
+        },
     }
 }
