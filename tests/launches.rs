@@ -341,11 +341,13 @@ fn steps_of_later_stages_stay_within_their_bounds() {
     let third = TextTrainer::new(text, 1, archive, codes, base, &device);
     let mut second = second.unwrap();
     let mut third = third.unwrap();
-    let stages: [(&str, &mut dyn FnMut(), f64); 2] = [
-        ("stage 2", &mut || second.step().unwrap(), INVERSION_BOUND),
-        ("stage 3", &mut || third.step().unwrap(), TEXT_BOUND),
+    // Launches and bytes at most; uploads and reads by the host.
+    type Stage<'a> = (&'a str, &'a mut dyn FnMut(), f64, u64, (u64, u64));
+    let stages: [Stage; 2] = [
+        ("stage 2", &mut || second.step().unwrap(), INVERSION_BOUND, 2_800_000_000, (3, 1)),
+        ("stage 3", &mut || third.step().unwrap(), TEXT_BOUND, 2_300_000_000, (5, 0)),
     ];
-    for (name, step, bound) in stages {
+    for (name, step, bound, most, host) in stages {
         step();
         device.sync().unwrap();
         trace.take();
@@ -361,5 +363,8 @@ fn steps_of_later_stages_stay_within_their_bounds() {
         }
         let launches = mean(&parts, total);
         assert!(launches < bound, "{name}: {launches} launches");
+        let Traffic { bound, uploads, copies } = parts[&Part::GMain].traffic;
+        assert!((1_000_000_000..most).contains(&bound), "{name}: {bound} bytes");
+        assert_eq!((uploads, copies), host, "{name}: uploads and host reads");
     }
 }

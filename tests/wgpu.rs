@@ -21,6 +21,7 @@ use cigan::interrupt::Interrupt;
 use cigan::kernels::{
     self, Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp,
 };
+use cigan::nn::half::limited;
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
 use cigan::systems;
@@ -590,8 +591,10 @@ fn encoders_of_images_and_texts_agree() {
 
 /// The device under test, if it has f16. OpenGL has none.
 fn with_half() -> Option<(MutexGuard<'static, ()>, Device)> {
-    let (guard, _, device) = gpu()?;
+    let (guard, name, device) = gpu()?;
     if !kernels::stores_half(&device) {
+        let may_lack_it = name == "gl" || std::env::var_os("CIGAN_REQUIRE_GPU").is_none();
+        assert!(may_lack_it, "the adapter has no f16, and one with f16 is required");
         eprintln!("skipped: the adapter has no f16");
         return None;
     }
@@ -677,6 +680,25 @@ fn half_precision_agrees() {
     half("conv2d_act", 1, &[&[2, 5, 9, 7], &[6, 5, 3, 3], &[6]], &|x| {
         let conv = Conv::new([9, 7], 3, 1, 1);
         kernels::convolve_act(x[0].clone(), x[1].clone(), x[2].clone().reshape([6]), conv, act)
+    });
+    half("upfirdn2d", 1, &[&[2, 5, 9, 7]], &|x| kernels::upfirdn2d(x[0].clone(), &fir));
+    half("conv2d_add", 2, &[&[2, 5, 9, 7], &[2, 6, 9, 7], &[6, 5, 1, 1]], &|x| {
+        let conv = Conv::new([9, 7], 1, 1, 0);
+        kernels::convolve_add(x[0].clone(), x[2].clone(), x[1].clone(), conv, None)
+    });
+    half("conv2d_act_beside", 1, &[&[2, 5, 8, 6], &[5, 5, 3, 3], &[5]], &|x| {
+        let (conv, b) = (Conv::new([8, 6], 3, 1, 1), x[2].clone().reshape([5]));
+        let fir = Fir { up: 1, pad: [[1, 2]; 2], ..fir.clone() };
+        let pair = kernels::convolve_act_beside(x[0].clone(), x[1].clone(), b, conv, act, &fir);
+        let [y, beside] = pair;
+        y + beside
+    });
+    // Clamped outputs are recognised in the backward pass.
+    half("clamped", 1, &[&[2, 5, 9, 7], &[6, 5, 3, 3], &[6]], &|x| {
+        let image = Dual::from(x[0].clone());
+        let act = limited(act.clamped(Some(2.0)), std::f32::consts::FRAC_1_SQRT_2, &image);
+        let b = x[2].clone().reshape([6]);
+        kernels::convolve_act(x[0].clone(), x[1].clone(), b, Conv::new([9, 7], 3, 1, 1), act)
     });
     // The result has the type of the added image.
     let shapes: [&[usize]; 5] = [&[2, 5, 10, 6], &[2, 5], &[3, 5, 1, 1], &[3], &[2, 3, 5, 3]];

@@ -29,7 +29,7 @@ pub struct DemoArgs {
     /// Open the page in the browser.
     #[arg(long)]
     pub open: bool,
-    /// Write to a folder that holds other files; they stay.
+    /// Write to a folder that contains other files; they are kept.
     #[arg(long)]
     pub force: bool,
 }

@@ -88,9 +88,8 @@ pub struct EditArgs {
     #[command(flatten)]
     pub guided: GuidedArgs,
     #[arg(long, value_name = "N", help = format!(
-        "Refine the inversion with N steps of projection before editing (see `cigan project`); 0 edits \
-         the encoder's inversion, which is faster and less similar to the image [default: \
-         {REFINEMENT}]"))]
+        "Refine the inversion with N steps of projection before editing (see `cigan project`); 0 skips \
+         this: faster, but the edit resembles the image less [default: {REFINEMENT}]"))]
     pub project: Option<usize>,
     /// Layers to edit, such as 0-3 (coarse) or 4-7 (finer) [default: all].
     #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
@@ -173,7 +172,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         change,
         how: EditSettings {
             guidance: &settings,
-            // The image of a code is exact.
+            // A stored code needs no inversion, so there is nothing to refine.
             project: match args.codes {
                 Some(_) => 0,
                 None => args.project.unwrap_or_else(|| can.refinement()),

@@ -442,17 +442,19 @@ pub trait Kernels: Backend {
         composed::noise_act_gradients::<Self>(y, g, [scale, noise, strength, b], act)
     }
 
-    /// The same; the gradients of scale, strength and bias are sums in parts.
+    /// The same; the gradients of scale, strength and bias are sums in parts, and that of x is multiplied by
+    /// `gain`, which f16 may need.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_noise_act_gradients_in_parts(
         y: FloatTensor<Self>,
         g: FloatTensor<Self>,
         #[extension_type] operands: NoiseOperands<Self>,
         act: Activation,
+        gain: f32,
     ) -> NoiseActGradients<Self> {
         let NoiseOperands { scale, noise, strength, bias } = operands;
         let found = Self::k_noise_act_gradients(y, g, scale, noise, strength, bias, act);
-        composed::parts::noise_act_gradients::<Self>(found)
+        composed::parts::noise_act_gradients::<Self>(found, gain)
     }
 
     /// [`k_modulated_conv2d`](Self::k_modulated_conv2d), then [`k_noise_act`](Self::k_noise_act).

@@ -181,7 +181,9 @@ impl BytePairTokenizer {
                 return Err(Error::user(format!(
                     "{flag}: without its weighted words, the prompt is empty"
                 ))
-                .hint("add words without a weight, as in: a (yellow:1.5) bird"));
+                .hint(
+                    "add what the image shows, as in: a bird, not red; or: a (yellow:1.5) bird",
+                ));
             }
         }
         let cut = tokens + MARKS.len() > self.context;

@@ -52,7 +52,7 @@ impl ConvLayer {
         let conv = self.conv(&x, gain, own.parts);
         match own.bias {
             Some(bias) => {
-                let act = limited(self.act, &x).gained(gain);
+                let act = limited(self.act, gain, &x);
                 x.convolve_act(own.weight, bias, conv, act)
             }
             None => x.linear(|x| kernels::convolve(x, own.weight.clone(), conv)),
@@ -64,7 +64,7 @@ impl ConvLayer {
     pub fn forward_beside(&self, own: ConvParameters, x: Dual<4>) -> [Dual<4>; 2] {
         let conv = self.conv(&x, 1.0, own.parts);
         let bias = own.bias.expect("the layer has a bias");
-        let act = limited(self.act, &x);
+        let act = limited(self.act, 1.0, &x);
         x.convolve_act_beside(own.weight, bias, conv, act, &resample::down2())
     }
 

@@ -91,7 +91,7 @@ impl ModulatedConv {
             false => Conv::new([h, w], kernel, 1, kernel / 2),
         };
         let conv = conv.in_parts();
-        let act = limited(self.act, &x).gained(gain);
+        let act = limited(self.act, gain, &x);
         let noise = match noise {
             LayerNoise::None => None,
             LayerNoise::Const => Some(self.noise_const.val().unsqueeze()),

@@ -115,9 +115,9 @@ impl DemoRequest {
         }
         match first_file(&folder)? {
             Some(file) if !self.force => Err(Error::user(format!(
-                "{name}: holds files that are not of a demo, such as {file}"
+                "{name}: contains files that do not belong to a demo, such as {file}"
             ))
-            .hint("give another folder, or --force to add the files of the demo")),
+            .hint("give another folder, or use --force to write the demo's files next to them")),
             _ => Ok(()),
         }
     }

@@ -51,7 +51,7 @@ pub struct About {
     truncation: f64,
     preserve: f64,
     steps: usize,
-    /// Default number of steps that match an uploaded image before an edit.
+    /// Default number of projection steps that refine the inversion of an uploaded image.
     pub project: usize,
     /// Largest number of images in a grid.
     most: usize,

@@ -50,8 +50,8 @@ impl Gathered {
         }
     }
 
-    /// For each round of this rank, a quantity `[1]` with the gradient of the loss whose gradients
-    /// are `gradients`. It can be added to the other losses of the round.
+    /// For each round of this rank, a surrogate loss `[1]` whose gradient equals that of the loss
+    /// behind `gradients`. It can be added to the other losses of the round.
     pub fn along(self, gradients: &Gradients) -> Vec<Tensor<1>> {
         let towards = match self.rows.grad(gradients) {
             Some(gradient) => gradient.inner(),

@@ -24,9 +24,12 @@ pub fn bias_act_gradients<B: Backend>(found: BiasActGradients<B>) -> BiasActGrad
 }
 
 /// The same with the gradients of factors, strength and bias in parts.
-pub fn noise_act_gradients<B: Backend>(found: NoiseActGradients<B>) -> NoiseActGradients<B> {
+pub fn noise_act_gradients<B: Backend>(
+    found: NoiseActGradients<B>,
+    gain: f32,
+) -> NoiseActGradients<B> {
     NoiseActGradients {
-        x: found.x,
+        x: if gain == 1.0 { found.x } else { B::float_mul_scalar(found.x, gain.into()) },
         scale: in_parts::<B>(found.scale),
         strength: in_parts::<B>(found.strength),
         bias: in_parts::<B>(found.bias),

@@ -7,6 +7,7 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use cubecl::ir::features::TypeUsage;
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
@@ -27,7 +28,8 @@ pub fn supported(images: &[&Floats], parameters: &[&Floats]) -> bool {
 
 /// Whether the device of a tensor has f16 in memory and can convert it.
 pub fn stores_half(like: &Floats) -> bool {
-    like.client.properties().supports_type(ElemType::Float(FloatKind::F16))
+    let usage = like.client.properties().type_usage(ElemType::Float(FloatKind::F16));
+    usage.is_superset(TypeUsage::Buffer | TypeUsage::Conversion)
 }
 
 /// The tensor in row-major order.

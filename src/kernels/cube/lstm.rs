@@ -21,7 +21,7 @@ struct Step {
     /// N and H.
     batch: usize,
     hidden: usize,
-    /// The moment of the step, and that of the step before.
+    /// Index of this time step, and of the one before.
     at: usize,
     before: usize,
     /// Whether this is the first step, whose state before is 0.
@@ -129,8 +129,8 @@ fn steps(sequences: &Sequences, [t, n, h]: [usize; 3]) -> Vec<([usize; 2], StepL
     sequences.order(t).map(step).collect()
 }
 
-/// Neighbouring moments of `[T, N, D]`, from number `first` on → `[count·N, D]`.
-fn moments(x: &Floats, first: usize, count: usize) -> Floats {
+/// Consecutive time steps of `[T, N, D]`, from number `first` on → `[count·N, D]`.
+fn time_steps(x: &Floats, first: usize, count: usize) -> Floats {
     let [t, n, d] = dims(x);
     part(&reshaped(x.clone(), [t * n * d]), first * n * d, [count * n, d])
 }
@@ -149,9 +149,9 @@ pub fn trace(gates: Floats, w: Floats, sequences: &Sequences) -> LstmTrace<CubeB
             // The state is 0.
             (gates.clone(), at * n * d)
         } else {
-            let other = Some(moments(&gates, at, 1));
+            let other = Some(time_steps(&gates, at, 1));
             let epilogue = Epilogue { other, ..Epilogue::gain(1.0) };
-            (linear::product(moments(&states, before, 1), w.clone(), &epilogue), 0)
+            (linear::product(time_steps(&states, before, 1), w.clone(), &epilogue), 0)
         };
         // SAFETY: each unit reads and writes one number of a state, and its gates.
         unsafe {
@@ -207,7 +207,7 @@ pub fn gradients(
         }
         if at != before {
             let epilogue = Epilogue { other: Some(of_state), ..Epilogue::gain(1.0) };
-            let here = moments(&of_gates, at, 1);
+            let here = time_steps(&of_gates, at, 1);
             of_state = linear::product_back_then(here, w.clone(), &epilogue);
         }
     }
@@ -217,7 +217,7 @@ pub fn gradients(
     } else {
         let (later, earlier) = if sequences.backward { (0, 1) } else { (1, 0) };
         let (of_gates, states) =
-            (moments(&of_gates, later, t - 1), moments(&states, earlier, t - 1));
+            (time_steps(&of_gates, later, t - 1), time_steps(&states, earlier, t - 1));
         linear::product_weight_gradient(of_gates, states, 1.0)
     };
     LstmGradients { gates: of_gates, w: of_w }

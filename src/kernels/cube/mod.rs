@@ -508,14 +508,15 @@ impl Kernels for CubeBackend {
         g: Floats,
         operands: NoiseOperands<Self>,
         act: Activation,
+        gain: f32,
     ) -> NoiseActGradients<Self> {
         let NoiseOperands { scale, noise, strength, bias } = operands;
         if supported(&[&y, &g], &[&scale, &noise, &strength, &bias]) {
             let parameters = [scale, noise, strength, bias];
-            return noise::noise_act_gradients_in_parts(y, g, parameters, act);
+            return noise::noise_act_gradients_in_parts(y, g, parameters, act, gain);
         }
         let found = Self::k_noise_act_gradients(y, g, scale, noise, strength, bias, act);
-        composed::parts::noise_act_gradients::<Self>(found)
+        composed::parts::noise_act_gradients::<Self>(found, gain)
     }
 
     fn k_modulated_noise_act(

@@ -85,13 +85,14 @@ fn noise_act_gradients_kernel<E: Float, N: Size>(
     sums: &mut [f32],
     sides: &Sides,
     act: &Act,
+    gain: f32,
     #[comptime] shared: bool,
     #[comptime] units: usize,
     #[define(E)] _element: ElemType,
 ) {
     let here = place(sides);
     let factor = scale[here.plane];
-    let factors = Vector::<f32, N>::new(factor);
+    let factors = Vector::<f32, N>::new(factor * gain);
     let bias = Vector::<f32, N>::new(b[here.plane % sides.channels]);
     let strength = Vector::<f32, N>::new(strength[0]);
     let image = if comptime!(shared) { 0usize.runtime() } else { here.plane / sides.channels };
@@ -167,13 +168,14 @@ fn noise_sums_kernel(
     }
 }
 
-/// The gradient with respect to the input, and what [`noise_act_gradients_kernel`] leaves of the others, in
-/// planes that are divided so. The parameters are as in [`noise_act`].
+/// The gradient with respect to the input times `gain`, and what [`noise_act_gradients_kernel`] leaves of the
+/// others, in planes that are divided so. The parameters are as in [`noise_act`].
 fn gradients(
     y: Floats,
     g: Floats,
     parameters: [Floats; 4],
     act: Activation,
+    gain: f32,
 ) -> (Floats, Floats, Division) {
     let (y, g) = (contiguous(y), contiguous(g));
     let [scale, noise, strength, b] = parameters.map(contiguous);
@@ -199,6 +201,7 @@ fn gradients(
             sums.clone().into_buffer_arg(),
             division.sides(),
             act_arg(act),
+            gain,
             shared,
             division.wide,
             element,
@@ -215,7 +218,7 @@ pub fn noise_act_gradients(
     act: Activation,
 ) -> NoiseActGradients<CubeBackend> {
     let [n, c, _, _] = dims(&y);
-    let (x, sums, division) = gradients(y, g, parameters, act);
+    let (x, sums, division) = gradients(y, g, parameters, act, 1.0);
     let scale = empty_f32(&x, [n, c]);
     let [strength, bias] = [1, c].map(|length| empty_f32(&x, [length]));
     // SAFETY: each cube adds up the numbers of one result.
@@ -242,9 +245,10 @@ pub fn noise_act_gradients_in_parts(
     g: Floats,
     parameters: [Floats; 4],
     act: Activation,
+    gain: f32,
 ) -> NoiseActGradients<CubeBackend> {
     let [n, c, _, _] = dims(&y);
-    let (x, sums, division) = gradients(y, g, parameters, act);
+    let (x, sums, division) = gradients(y, g, parameters, act, gain);
     let count = division.sums();
     let parts = count / (n * c);
     let kind = |number: usize, shape: [usize; 3]| part(&sums, number * count, shape);

@@ -1,5 +1,6 @@
 //! Convolutions.
 
+use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{NodeId, grads::Gradients};
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
@@ -66,9 +67,16 @@ step!(ModulatedConv2dAddStep(5): (Modulated<B>, Option<Fir>, DType),
 
 step!(
     ModulatedNoiseActStep(7): (Modulated<B>, WithNoise<B>),
-    |[x, s, w, nodes @ ..], (kept, with_noise), g, grads| {
-        let (.., conv, _) = &kept;
-        let g = noise_act_backward::<B>(nodes, with_noise, g, conv.parts, grads);
+    |[x, s, w, nodes @ ..], ((kept_x, kept_s, kept_w, conv, transposed), with_noise), g, grads| {
+        // Factors of demodulation are so small that gradients times them might vanish in f16.
+        let [_, inputs] = kept_s.shape().dims::<2>();
+        let safe = match g.dtype() == DType::F16 && conv.parts {
+            true => Conv::safe_gain([1, inputs, conv.kernel, conv.kernel]),
+            false => 1.0,
+        };
+        let parts = conv.parts.then_some(1.0 / safe);
+        let g = noise_act_backward::<B>(nodes, with_noise, g, parts, grads);
+        let kept = (kept_x, kept_s, kept_w, conv.gained(safe), transposed);
         modulated_backward::<B>([x, s, w], kept, g, grads);
     }
 );

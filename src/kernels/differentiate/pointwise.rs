@@ -49,7 +49,7 @@ step!(
     /// Keeps the output; the factors, the noise, its strength, the bias.
     NoiseActStep(5): WithNoise<B>,
     |[node_x, nodes @ ..], kept, g, grads| {
-        let g = noise_act_backward::<B>(nodes, kept, g, false, grads);
+        let g = noise_act_backward::<B>(nodes, kept, g, None, grads);
         register::<B>(grads, node_x, || g);
     }
 );
@@ -57,28 +57,33 @@ step!(
 /// The output; the factors, the noise, its strength, the bias.
 pub type WithNoise<B> = (FloatTensor<B>, [FloatTensor<B>; 4], Activation);
 
-/// Registers the gradients of factors, noise, strength and bias where they are tracked, in parts if
-/// `parts`. Returns the gradient with respect to the input, given the one `g` with respect to the output.
+/// Registers the gradients of factors, noise, strength and bias where they are tracked, in parts if there is
+/// a factor `parts`. Returns the gradient with respect to the input, times this factor, given the one `g`
+/// with respect to the output.
 pub fn noise_act_backward<B: Kernels>(
     [node_scale, node_noise, node_strength, node_b]: [Option<NodeId>; 4],
     (y, operands, act): WithNoise<B>,
     g: FloatTensor<B>,
-    parts: bool,
+    parts: Option<f32>,
     grads: &mut Gradients,
 ) -> FloatTensor<B> {
     let [scale, noise, strength, bias] = operands.clone();
     let found = match parts {
-        true => {
+        Some(gain) => {
             let operands = NoiseOperands { scale, noise, strength, bias };
-            B::k_noise_act_gradients_in_parts(y, g, operands, act)
+            B::k_noise_act_gradients_in_parts(y, g, operands, act, gain)
         }
-        false => B::k_noise_act_gradients(y, g, scale, noise, strength, bias, act),
+        None => B::k_noise_act_gradients(y, g, scale, noise, strength, bias, act),
     };
     register::<B>(grads, node_noise, || {
         // Training never asks for it, so it may take more passes than a kernel would.
         let [scale, noise, strength, _] = operands;
         let x = cast::<B>(found.x.clone(), noise.dtype());
         let h = B::k_scale_planes(x, B::float_recip(scale));
+        let h = match parts {
+            None | Some(1.0) => h,
+            Some(gain) => B::float_div_scalar(h, gain.into()),
+        };
         let sum = B::float_sum_dim(h, 1);
         let shared = noise.shape().dims::<4>()[0] == 1;
         let sum = if shared { B::float_sum_dim(sum, 0) } else { sum };

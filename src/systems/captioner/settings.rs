@@ -33,7 +33,7 @@ pub struct CaptionerSettings {
     pub kimg: f64,
     /// Images per iteration, each with one caption.
     pub batch: usize,
-    /// Images of a round, whose images are normalised together; 0 for the whole batch.
+    /// Images per round; batch normalisation uses the statistics of each round. 0: the whole batch.
     #[serde(default)]
     pub round: usize,
     /// Learning rate.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::guidance::edit::Edit;
 use super::guidance::generate::generate;
 use crate::draws;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::Init;
 use crate::nn::params::to_vec;
@@ -44,6 +44,12 @@ impl Benchmark for GuidanceBenchmark {
     }
 
     fn check(&self, request: &BenchmarkRequest) -> Result<()> {
+        for (flag, given) in [("--aug", request.augmented), ("--mixed", request.mixed)] {
+            if given {
+                return Err(Error::user(format!("{flag}: nothing is trained"))
+                    .hint(format!("omit {flag}, or measure `train`")));
+            }
+        }
         check(request)
     }
 

@@ -44,7 +44,7 @@ impl Clip2GanSettings {
 impl Checked for Clip2GanSettings {
     fn check(&self) -> Result<()> {
         self.network.check()?;
-        // The scales of the loss of diversity are those of pairs of a round.
+        // The scales of the diversity loss are those of pairs of a round.
         within("clip2gan.batch", self.batch, 2..=MAX_BATCH)?;
         check_normalised("clip2gan", self.batch, self.round)?;
         positive("clip2gan.kimg", self.kimg)?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::nn::contrast::unit;
 use crate::systems::gan::adversarial;
 
-/// Largest quotient of the loss of diversity.
+/// Largest quotient of the diversity loss.
 const MAX_QUOTIENT: f64 = 10.0;
 /// Keeps the denominator of that quotient positive.
 const LEAST_DISTANCE: f64 = 1e-3;
@@ -63,7 +63,7 @@ pub fn identity(real: Vec<Tensor<4>>, fake: Vec<Tensor<4>>) -> Tensor<1> {
     -cosines.mean() + 1.0
 }
 
-/// The loss of diversity: the distance of two vectors with noise divided by that of their images. It
+/// The diversity loss: the distance of two vectors with noise divided by that of their images. It
 /// falls if different vectors give different images. Vectors `[N, size]` and images `[N, 3, H, W]` →
 /// `[1]`.
 ///

@@ -37,7 +37,7 @@ pub struct Clip2GanSettings {
     pub kimg: f64,
     /// Images per iteration.
     pub batch: usize,
-    /// Images of a round, which the loss of diversity compares; 0 for the whole batch.
+    /// Images per round; the diversity loss compares them. 0: the whole batch.
     #[serde(default)]
     pub round: usize,
     /// Learning rate of the mapper and of D.

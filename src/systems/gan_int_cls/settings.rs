@@ -103,7 +103,7 @@ pub struct GanIntClsSettings {
     pub schedule_kimg: f64,
     /// Images per iteration.
     pub batch: usize,
-    /// Images of a round, which are normalised together; 0 for the whole batch.
+    /// Images per round; batch normalisation uses the statistics of each round. 0: the whole batch.
     #[serde(default)]
     pub round: usize,
     /// Initial learning rate of both networks.

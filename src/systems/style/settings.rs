@@ -15,7 +15,7 @@ pub struct StyleSettings {
     pub kimg: f64,
     /// Images per iteration.
     pub batch: usize,
-    /// Images of a round, whose images are normalised together; 0 for the whole batch.
+    /// Images per round; batch normalisation uses the statistics of each round. 0: the whole batch.
     #[serde(default)]
     pub round: usize,
     /// Learning rate.

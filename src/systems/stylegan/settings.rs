@@ -304,6 +304,17 @@ impl StyleganSettings {
         self
     }
 
+    /// Factor of the losses before they are differentiated; see [`Precision::loss_scale`].
+    pub fn loss_scale(&self) -> f64 {
+        self.precision.loss_scale(self.batch)
+    }
+
+    /// The constants of the optimisers. Adam's steps do not depend on the scale of all gradients if ε has
+    /// the same scale.
+    pub(in crate::systems) fn scaled_adam(&self) -> AdamSettings {
+        AdamSettings { eps: self.adam.eps * self.loss_scale(), ..self.adam }
+    }
+
     /// Decay of the moving average of G for the iteration that begins at `nimg` images.
     pub fn ema_beta(&self, nimg: u64) -> f64 {
         ema::ramped_decay(self.batch, self.ema_kimg * 1000.0, nimg, self.ema_rampup)
@@ -313,6 +324,15 @@ impl StyleganSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_mixed_precision_scales_losses() {
+        let mut settings = StyleganSettings::auto(32, Some(12));
+        assert_eq!((settings.loss_scale(), settings.scaled_adam()), (1.0, settings.adam));
+        settings.precision = Precision::Mixed;
+        assert_eq!(settings.loss_scale(), 16.0);
+        assert_eq!(settings.scaled_adam().eps, 16.0 * settings.adam.eps);
+    }
 
     /// One image of the last block of paper1024 has 32 feature maps, 135 MB with a filter's margin.
     #[test]

@@ -186,7 +186,7 @@ impl AttentionGanTrainer {
     }
 
     /// DAMSM's weighted loss on the images of all ranks and their captions, of words and of sentences.
-    /// For each round, a quantity `[1]` with its gradient.
+    /// For each round, a surrogate loss `[1]` with its gradient.
     fn damsm_losses(&mut self, batch: &Batch) -> Result<Vec<Tensor<1>>> {
         let (tower, captions) = (self.readers.damsm.image_tower()?, &batch.captions);
         let encoded =
