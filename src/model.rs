@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::nn::params;
+use crate::report::Metrics;
 use crate::run_files;
 use crate::settings::Checked;
 use crate::shapes::Shapes;
@@ -83,6 +84,10 @@ pub struct Provenance {
     /// Number of its training images that have captions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captioned: Option<u64>,
+    /// What the run measured of these very weights on held-out images, by name. Empty for models of
+    /// earlier versions, and for those that were saved between two evaluations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scores: BTreeMap<String, f64>,
     /// Settings that the section was trained with.
     #[serde(deserialize_with = "settings")]
     pub settings: serde_json::Value,
@@ -287,6 +292,21 @@ impl Model {
             .map_err(|e| Error::internal(format!("settings do not serialise: {e}")))?;
         self.file.metadata.insert(section.key(), json);
         Ok(())
+    }
+
+    /// Records what a run measured of the weights of a section. Numbers that are not finite are left
+    /// out. A model without the section stays as it is.
+    ///
+    /// # Errors
+    /// Fails if the metadata of the section cannot be read.
+    pub fn record_scores(&mut self, section: &Section, scores: &Metrics) -> Result<()> {
+        if !self.has(section) {
+            return Ok(());
+        }
+        let Entry { settings, mut provenance } = self.entry(section)?;
+        let finite = scores.iter().filter(|(_, value)| value.is_finite());
+        provenance.scores = finite.map(|(name, value)| (name.to_owned(), value)).collect();
+        self.set(section, &settings, provenance)
     }
 
     /// Removes a section with its networks, texts and tensors.

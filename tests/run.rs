@@ -6,10 +6,13 @@ mod common;
 use std::fs;
 use std::path::Path;
 
+use burn::tensor::Device;
 use cigan::Error;
+use cigan::report::Metrics;
 use cigan::tensorfile::TensorFile;
 use cigan::train::{
-    Event, Interrupt, NullSink, Outcome, Plan, Run, RunDirectory, Signal, drive, newest_model,
+    Evaluation, Event, Interrupt, NullSink, Outcome, Parts, Plan, Run, RunDirectory, Signal,
+    Trainer, drive, newest_model,
 };
 use common::walker::{
     BATCH, Walker, assert_same, create, lines, names, plan, resume, uninterrupted,
@@ -300,6 +303,63 @@ fn a_run_warns_once() {
     // Only snapshots measure the spread.
     let measured = |line: &&str| line.contains("spread");
     assert_eq!(read("metrics.jsonl").lines().filter(measured).count(), 5);
+}
+
+/// A walker whose checkpoints are a thousand times as large after the first step, as those of an
+/// optimiser with moments.
+struct Moving(Walker);
+
+impl Trainer for Moving {
+    fn device(&self) -> Device {
+        self.0.device()
+    }
+
+    fn nimg(&self) -> u64 {
+        self.0.nimg()
+    }
+
+    fn step(&mut self) -> cigan::Result<()> {
+        self.0.step()
+    }
+
+    fn metrics(&mut self) -> cigan::Result<Metrics> {
+        self.0.metrics()
+    }
+
+    fn parts(&mut self, parts: &mut Parts) -> cigan::Result<()> {
+        self.0.parts(parts)?;
+        let save = |nimg: &u64, file: &mut TensorFile| {
+            if *nimg > 0 {
+                file.insert_f32("moments", [1_000_000], vec![0.0; 1_000_000]).unwrap();
+            }
+        };
+        parts.other(&mut self.0.nimg, save, |_, _, _| Ok(()))
+    }
+
+    fn model(&mut self) -> cigan::Result<TensorFile> {
+        self.0.model()
+    }
+
+    fn evaluate(&mut self) -> cigan::Result<Option<Evaluation>> {
+        self.0.evaluate()
+    }
+}
+
+#[test]
+fn the_note_on_disk_space_counts_moments() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut run = create(parent.path());
+    let mut notes = Vec::new();
+    let mut listen = |event: &Event| {
+        if let Event::Note(text) = event {
+            notes.push(text.clone());
+        }
+    };
+    drive(&mut Moving(Walker::new()), &mut run, &plan(64), &mut listen).unwrap();
+    let [note] = &notes[..] else { panic!("{notes:?}") };
+    assert!(note.contains("checkpoints of 4.0 MB"), "{note}");
+    let state = fs::metadata(run.directory.path().join("state-000000064.safetensors")).unwrap();
+    assert!((4_000_000..4_010_000).contains(&state.len()), "{}", state.len());
 }
 
 #[test]

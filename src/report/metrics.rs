@@ -5,6 +5,15 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+/// Beginnings of the names of metrics of held-out images.
+const SCORES: [&str; 2] = ["eval/", "val/"];
+
+/// The name of a score in words, without the beginning that marks it as one.
+pub fn score_in_words(name: &str) -> String {
+    let short = SCORES.iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name);
+    short.replace('_', " ")
+}
+
 /// Named metrics in insertion order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics(Vec<(String, f64)>);
@@ -32,6 +41,12 @@ impl Metrics {
     /// Iterates over names and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// The metrics of held-out images.
+    pub fn scores(&self) -> Self {
+        let held_out = |name: &str| SCORES.iter().any(|start| name.starts_with(start));
+        self.iter().filter(|(name, _)| held_out(name)).collect()
     }
 
     /// Whether there are no metrics.

@@ -19,11 +19,13 @@ use super::events::{Artifact, Event, EventSink};
 use super::means::DIVERGED;
 use super::plan::{Plan, passes};
 use super::run::{Pending, Run, RunState, SETTINGS};
+use super::space::Space;
 use super::trainer::{Picture, Trainer};
 use crate::atomic_file::persistently;
 use crate::error::Kind;
 use crate::interrupt::{Interrupt, Signal};
 use crate::memory;
+use crate::model::{Model, Section};
 use crate::report::{self, Metrics};
 use crate::run_files::Series;
 use crate::tensorfile::TensorFile;
@@ -71,6 +73,7 @@ pub fn drive(
         command: &run.command,
         interrupt: &run.interrupt,
         settings: &run.settings,
+        section: run.section,
         run_state: &mut run.run_state,
         plan,
         sink: Recorder { directory: &run.directory, listener: sink },
@@ -110,6 +113,7 @@ struct Driver<'a> {
     command: &'a str,
     interrupt: &'a Interrupt,
     settings: &'a str,
+    section: Option<&'static Section>,
     run_state: &'a mut RunState,
     plan: &'a Plan,
     sink: Recorder<'a>,
@@ -177,6 +181,9 @@ impl Driver<'_> {
             if now <= before {
                 return Err(Error::internal("a training step saw no image"));
             }
+            if before == 0 {
+                self.note_space()?;
+            }
             self.progress(now);
             let last = now >= self.plan.until_nimg;
             let snapshot = passes(before, now, self.plan.snapshot_nimg);
@@ -201,6 +208,14 @@ impl Driver<'_> {
         let nimg = self.trainer.nimg();
         self.sink.emit(&Event::Finished { dir, nimg });
         Ok(Outcome::Finished)
+    }
+
+    /// Says how much disk space the run takes. Before the first step, optimisers have no moments, which
+    /// are most of a checkpoint.
+    fn note_space(&mut self) -> Result<()> {
+        let space = Space::of(self.trainer, self.plan)?;
+        self.sink.emit(&Event::Note(space.summary()));
+        Ok(())
     }
 
     /// The additional snapshot after the last step, if the plan has none there.
@@ -262,8 +277,10 @@ impl Driver<'_> {
     fn snapshot_line(&mut self, mut metrics: Metrics, last: bool) -> Result<()> {
         let model = self.snapshot_files(last)?;
         metrics.extend(self.trainer.snapshot_metrics()?.iter());
-        if let Some(evaluation) = self.trainer.evaluate()? {
-            metrics.extend(evaluation.metrics.iter());
+        let evaluation = self.trainer.evaluate()?;
+        metrics.extend(evaluation.iter().flat_map(|evaluation| evaluation.metrics.iter()));
+        let model = self.record_scores(model, &metrics.scores(), last)?;
+        if let Some(evaluation) = evaluation {
             self.keep_best(evaluation.score, &model, last)?;
         }
         if !metrics.is_empty() {
@@ -323,6 +340,25 @@ impl Driver<'_> {
             self.saved(path, Artifact::Model);
         }
         self.snapshot_timer = Timer::start();
+        Ok(model)
+    }
+
+    /// Adds its scores to the model of a snapshot, which was saved before the evaluation in case that
+    /// this takes long.
+    fn record_scores(
+        &mut self,
+        model: TensorFile,
+        scores: &Metrics,
+        last: bool,
+    ) -> Result<TensorFile> {
+        let Some(section) = self.section.filter(|_| !scores.is_empty()) else { return Ok(model) };
+        let mut model = Model::from_file(model, "model");
+        model.file_mut().unseal();
+        model.record_scores(section, scores)?;
+        let model = model.into_file().sealed();
+        let path = self.directory.file(Series::Model, self.trainer.nimg());
+        let written = persistently(|| model.write(&path));
+        self.needed(written, last)?;
         Ok(model)
     }
 

@@ -110,8 +110,6 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         let mut run = match run {
             Some(run) => run,
             None => {
-                let space = Space::of(&mut leading, &self.run.plan())?;
-                context.note(space.summary());
                 let directory = RunDirectory::create(&self.out, &self.run.command, &self.run.name)?;
                 Run::new(directory, &self.run.command, interrupt.clone())
             }
@@ -123,6 +121,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             context.warn(warning);
         }
         run.settings = fingerprint(&self.table()?)?;
+        run.section = Some(self.section);
         let path = run.directory.path().to_owned();
         let plan = Plan {
             // A run that has an event file keeps it up to date.

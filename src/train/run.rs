@@ -4,6 +4,7 @@ use super::directory::RunDirectory;
 use super::events::EventSink;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::model::Section;
 use crate::tensorfile::TensorFile;
 
 /// Metadata key of a checkpoint with the settings of the run that determine its result.
@@ -21,6 +22,8 @@ pub struct Run {
     /// The settings that determine the result, as TOML. Checkpoints contain them, so that a resumed
     /// run can tell whether they have changed. Empty for none.
     pub settings: String,
+    /// The section of the models that the run trains, in which they record their scores.
+    pub section: Option<&'static Section>,
     pub(super) run_state: RunState,
 }
 
@@ -102,6 +105,7 @@ impl Run {
             command: command.to_owned(),
             interrupt,
             settings: String::new(),
+            section: None,
             run_state: RunState::default(),
         }
     }

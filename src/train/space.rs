@@ -1,4 +1,4 @@
-//! How much disk space a run takes, estimated before it starts.
+//! How much disk space a run takes, estimated after its first step.
 
 use super::plan::Plan;
 use super::trainer::Trainer;
@@ -19,7 +19,8 @@ pub struct Space {
 }
 
 impl Space {
-    /// The space for a run of `trainer`. Snapshots by the clock are not counted.
+    /// The space for a run of `trainer`, which must have taken its first step: optimisers have moments
+    /// only then. Snapshots by the clock are not counted.
     ///
     /// # Errors
     /// If the state of the trainer cannot be read.
