@@ -384,6 +384,16 @@ fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
         lines.rfind(|line: &serde_json::Value| line["val/mse"].is_f64()).unwrap();
     let found = cigan.run(&["info", stage2, "--json"]).ok().json();
     assert_eq!(found["scores"]["val/mse"], last["val/mse"], "{found}");
+    // A file records the scores of its own weights, and later stages keep them.
+    let newest = cigan::train::newest_model(Path::new(stage2)).unwrap().display().to_string();
+    for file in [&newest, model] {
+        let found = cigan.run(&["info", file, "--json"]).ok().json();
+        let score = found["stages"]["invert"]["provenance"]["scores"]["val/mse"].as_f64();
+        let (score, known) = (score.expect("a score"), last["val/mse"].as_f64().unwrap());
+        assert!((score / known - 1.0).abs() < 1e-5, "{score} {known}");
+        let shown = cigan.run(&["info", file]).ok().stdout;
+        assert!(shown.contains("invert, held-out images: ") && shown.contains("mse "), "{shown}");
+    }
 
     let images = cigan.run(&["info", data, "--json"]).ok().json();
     assert_eq!(images, cigan.run(&["data", "info", data, "--json"]).ok().json());
@@ -399,11 +409,31 @@ fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
     let words = ["edit", "--model", model, "--from", "a red bird", "--to", "a blue bird"];
     let rest = ["--image", &photo, "--layers", "0-1", "--steps", "2", "--out", &edited];
     cigan.run(&[&words[..], &rest].concat()).ok();
+    let far = cigan.path("shown-far");
+    let words = ["generate", "--model", model, "--text", text, "--seeds", "4", "--steps", "2"];
+    cigan.run(&[&words[..], &["--set", "guidance.lr=0.3", "--out", &far]].concat()).ok();
+    let two = cigan.path("shown-two");
+    let words = ["generate", "--model", model, "--text", text, "--seeds", "4-5", "--steps", "2"];
+    cigan.run(&[&words[..], &["--out", &two]].concat()).ok();
+    let codes = format!("{two}/codes.safetensors");
+    let recoded = cigan.path("shown-code");
+    let words = ["edit", "--model", model, "--text", "a blue bird", "--codes", &codes];
+    let rest = ["--rows", "1", "--steps", "2", "--out", &recoded];
+    cigan.run(&[&words[..], &rest].concat()).ok();
+    let stored = cigan.path("shown-stored");
+    let words = ["sample", "--model", model, "--latents", &codes, "--out", &stored];
+    cigan.run(&words).ok();
     let drawn = cigan.path("shown-sample");
     let words = ["sample", "--model", model, "--seeds", "5", "--truncation=-0.5", "--out", &drawn];
     cigan.run(&words).ok();
-    for made in [&photo, &format!("{edited}/seed0004-edited.png"), &format!("{drawn}/seed0005.png")]
-    {
+    for made in [
+        &photo,
+        &format!("{edited}/seed0004-edited.png"),
+        &format!("{drawn}/seed0005.png"),
+        &format!("{far}/seed0004.png"),
+        &format!("{recoded}/code0001-edited.png"),
+        &format!("{stored}/latent0001.png"),
+    ] {
         let shown = cigan.run(&["info", made, "--json"]).ok().json();
         let command = shown["command"].as_str().unwrap();
         assert!(cigan.run(&["info", made]).ok().stdout.contains(command), "{command}");
@@ -412,7 +442,8 @@ fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
             let line = command
                 .replacen("cigan", env!("CARGO_BIN_EXE_cigan"), 1)
                 .replace("MODEL", model)
-                .replace("IMAGE", &photo);
+                .replace("IMAGE", &photo)
+                .replace("CODES", &codes);
             let line = format!("{line} --device cpu --force --out {again}");
             let ran = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
             assert!(ran.status.success(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
@@ -421,6 +452,22 @@ fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
             assert!(twin == fs::read(made).unwrap(), "{line}");
         }
     }
+    let shown = cigan.run(&["info", &format!("{recoded}/code0001-edited.png")]).ok().stdout;
+    assert!(shown.contains("this is row 1"), "{shown}");
+    // Versions that did not record what was edited are not believed.
+    let old = cigan.path("old.png");
+    let mut records =
+        cigan::picture::png::read_text(Path::new(&format!("{edited}/seed0004-edited.png")))
+            .unwrap();
+    records.remove("edits");
+    let records: Vec<(&str, String)> =
+        records.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    cigan::picture::png::write(Path::new(&old), &image::RgbImage::new(4, 4), &records).unwrap();
+    let shown = cigan.run(&["info", &old]).ok().stdout;
+    assert!(shown.contains("does not repeat it exactly"), "{shown}");
+    let reals = format!("{stage2}/reals.png");
+    let shown = cigan.run(&["info", &reals]).ok().stdout;
+    assert!(shown.contains("a picture of the run"), "{shown}");
     // A grid of several images has no command, and a foreign image no metadata.
     let grid = cigan.run(&["info", &format!("{drawn}/grid.png"), "--json"]).ok().json();
     assert!(grid["command"].is_null() && grid["metadata"]["model"].is_string(), "{grid}");

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::tables;
-use crate::data::{Archive, Info, Skipped};
+use crate::data::{Archive, Info, SavedPictures, Skipped};
 use crate::error::{Error, Result};
+use crate::output::text_of;
 
 /// Describes an archive: its images, captions and splits, and the files that were skipped.
 ///
@@ -47,4 +50,21 @@ pub fn describe(file: &Path, as_json: bool) -> Result<String> {
         rows.extend(of(&manifest.listed));
     }
     Ok(tables::rows(&rows))
+}
+
+/// Describes a zip of pictures that the page of `serve` saved, with the commands that draw them.
+pub fn describe_saved(file: &Path, saved: &SavedPictures, as_json: bool) -> String {
+    let SavedPictures { pictures, codes, commands } = saved;
+    if as_json {
+        let object = json!({
+            "file": text_of(file), "pictures": pictures, "codes": codes, "commands": commands,
+        });
+        return object.to_string();
+    }
+    let mut rows = vec![
+        ("pictures", format!("{pictures}, saved by the page of `cigan serve`")),
+        ("codes", format!("{codes} files of latent codes")),
+    ];
+    rows.extend(commands.iter().map(|command| ("command", command.clone())));
+    format!("{}\n{}", file.display(), tables::rows(&rows))
 }

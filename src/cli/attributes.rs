@@ -145,18 +145,19 @@ impl Job<'_> {
         terminal: &mut Terminal,
     ) -> Result<()> {
         let images = self.studio.images(&edited.codes);
-        let text = describe_attributes(self.edit, self.model);
+        let text = |index| describe_attributes(self.inputs.edits(index), self.edit, self.model);
         if let [result] = &images[..]
             && single_file(self.out)
         {
-            picture::png::write(self.out, result, &text)?;
+            picture::png::write(self.out, result, &text(rows.start))?;
             terminal.wrote(self.out);
             return Ok(());
         }
         let images_of = |codes: &Tensor<3>| self.studio.images(codes);
         let sweeps: Vec<[Vec<RgbImage>; SWEEP.len()]> =
             edited.sweeps.iter().map(|sweep| sweep.each_ref().map(images_of)).collect();
-        for (index, name) in self.inputs.names[rows].iter().enumerate() {
+        for (index, name) in self.inputs.names[rows.clone()].iter().enumerate() {
+            let text = text(rows.start + index);
             let mut file = |end: &str, image: &RgbImage| -> Result<()> {
                 let file = self.out.join(format!("{name}-{end}.png"));
                 picture::png::write(&file, image, &text)?;

@@ -339,7 +339,7 @@ impl Job<'_> {
             }
             stop.requested().is_none()
         })?;
-        self.write(&edited, &frames, &all.names[rows], terminal)?;
+        self.write(&edited, &frames, all, rows, terminal)?;
         Ok(edited.guided)
     }
 
@@ -347,7 +347,8 @@ impl Job<'_> {
         &self,
         done: &Edited,
         frames: &[Vec<RgbImage>],
-        names: &[String],
+        all: &Inputs,
+        rows: Range<usize>,
         terminal: &mut Terminal,
     ) -> Result<()> {
         let Self { args, studio, .. } = self;
@@ -355,16 +356,20 @@ impl Job<'_> {
         let edited = studio.images(&guided.codes);
         let marked: Vec<Vec<RgbImage>> =
             guided.marked.iter().map(|codes| studio.images(codes)).collect();
-        let mut text = describe_edit(&self.change, &self.how, self.model);
-        text.extend(self.encoders.into_iter().flat_map(|e| e.describe(self.how.guidance)));
+        let text = |index| {
+            let mut text = describe_edit(all.edits(index), &self.change, &self.how, self.model);
+            text.extend(self.encoders.into_iter().flat_map(|e| e.describe(self.how.guidance)));
+            text
+        };
         if let [result] = &edited[..]
             && single_file(&args.out)
         {
-            picture::png::write(&args.out, result, &text)?;
+            picture::png::write(&args.out, result, &text(rows.start))?;
             terminal.wrote(&args.out);
             return Ok(());
         }
-        for (index, name) in names.iter().enumerate() {
+        for (index, name) in all.names[rows.clone()].iter().enumerate() {
+            let text = text(rows.start + index);
             let file = args.out.join(format!("{name}-edited.png"));
             picture::png::write(&file, &edited[index], &text)?;
             terminal.wrote(&file);

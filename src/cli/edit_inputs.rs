@@ -10,12 +10,14 @@ use super::codes;
 use super::view::{self, unique_names};
 use crate::data::open_photos;
 use crate::error::{Error, Result};
-use crate::studio::{EditSource, Latents, Seeds, Studio};
+use crate::studio::{EditSource, Edits, Latents, Seeds, Studio};
 
 /// The images or codes to edit, and the names of the results.
 pub struct Inputs {
     /// Names of the results.
     pub names: Vec<String>,
+    /// The row of each code in its file.
+    rows: Vec<usize>,
     what: Kind,
 }
 
@@ -32,7 +34,7 @@ impl Inputs {
     /// If one cannot be read.
     pub fn photos(paths: &[PathBuf], studio: &Studio, warn: &mut dyn FnMut(&str)) -> Result<Self> {
         let what = Kind::Photos(open_photos(paths, studio.resolution(), warn)?);
-        Ok(Self { names: unique_names(paths), what })
+        Ok(Self { names: unique_names(paths), rows: Vec::new(), what })
     }
 
     /// Reads codes, or some rows of them.
@@ -61,9 +63,11 @@ impl Inputs {
                 .hint(format!("the file has rows 0-{}", count - 1)));
         }
         let names = rows.iter().map(|row| format!("code{row:04}")).collect();
-        let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-        let rows = Tensor::from_data(TensorData::new(rows.clone(), [rows.len()]), device);
-        Ok(Self { names, what: Kind::Codes(codes.select(0, rows)) })
+        let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        let indices = Tensor::from_data(TensorData::new(indices, [rows.len()]), device);
+        let what = Kind::Codes(codes.select(0, indices));
+        let rows = rows.into_iter().map(|row| row as usize).collect();
+        Ok(Self { names, rows, what })
     }
 
     /// Number of images or codes.
@@ -74,6 +78,11 @@ impl Inputs {
     /// Whether they are codes.
     pub fn are_codes(&self) -> bool {
         matches!(self.what, Kind::Codes(_))
+    }
+
+    /// What the edit of one of them records of it.
+    pub fn edits(&self, index: usize) -> Edits {
+        self.rows.get(index).map_or(Edits::Image, |&row| Edits::Code(row))
     }
 
     /// Some of them, as the input of an edit.

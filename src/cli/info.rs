@@ -10,10 +10,12 @@ use serde_json::json;
 
 use super::terminal::{Terminal, printable};
 use super::{archive_info, picture_info, tables};
+use crate::data::SavedPictures;
 use crate::error::Result;
 use crate::model::{Model, Provenance};
 use crate::output::PAGE;
 use crate::report::Metrics;
+use crate::report::metrics::score_in_words;
 use crate::report::run::read_metrics;
 use crate::run_files::{self, measured};
 use crate::systems::{self, Capabilities};
@@ -25,9 +27,10 @@ Examples:
   cigan info runs/00002-align-text-small32
   cigan info M.safetensors --json
   cigan info out/seed0003.png      # the prompt, the seed, and the command that reproduces it
-  cigan info birds32.zip")]
+  cigan info birds32.zip
+  cigan info pictures.zip          # of the web page: how many pictures, and their commands")]
 pub struct InfoArgs {
-    /// Model, run directory, PNG file made by cigan, or archive.
+    /// Model, run directory, picture, animation or zip of pictures made by cigan, or archive.
     #[arg(value_name = "FILE|RUN")]
     pub file: PathBuf,
     /// Print the result as a JSON object, with the settings of every section.
@@ -37,13 +40,17 @@ pub struct InfoArgs {
 
 /// Number of words of the vocabulary that are shown.
 const WORDS: usize = 8;
-/// Metrics of held-out images, by the beginning of their names.
-const SCORES: [&str; 2] = ["eval/", "val/"];
 
 pub(super) fn run(args: &InfoArgs, terminal: &mut Terminal) -> Result<()> {
     let text = match first_bytes(&args.file).as_slice() {
         [0x89, b'P', b'N', b'G', ..] => picture_info::describe(&args.file, args.json)?,
-        [b'P', b'K', 3 | 5, ..] => archive_info::describe(&args.file, args.json)?,
+        [b'P', b'K', 3 | 5, ..] => match SavedPictures::of(&args.file)? {
+            Some(saved) => archive_info::describe_saved(&args.file, &saved, args.json),
+            None => archive_info::describe(&args.file, args.json)?,
+        },
+        _ if picture_info::is_animation(&args.file) => {
+            picture_info::describe_animation(&args.file, args.json)?
+        }
         _ => model(args)?,
     };
     terminal.print(&printable(&text));
@@ -121,9 +128,14 @@ fn model(args: &InfoArgs) -> Result<String> {
             continue;
         }
         rows.push(("trained", format!("{}: {}", section.command, origin(&provenance))));
+        let own: Metrics = provenance.scores.into_iter().collect();
+        // Those of a run are shown below.
+        if !own.is_empty() && !scores.iter().any(|run| run.include(&own)) {
+            rows.push(("scores", in_words(section.command, &own)));
+        }
     }
     for run in &scores {
-        rows.push(("scores", run.in_words()));
+        rows.push(("scores", in_words(&run.run, &run.metrics)));
     }
     let page = args.file.join(PAGE);
     if page.is_file() {
@@ -167,15 +179,21 @@ struct Scores {
 }
 
 impl Scores {
-    /// The scores with four significant digits, without the beginnings of their names.
-    fn in_words(&self) -> String {
-        let score = |(name, value): (&str, f64)| {
-            let name = SCORES.iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name);
-            format!("{} {}", name.replace('_', " "), significant(value))
-        };
-        let scores: Vec<String> = self.metrics.iter().map(score).collect();
-        format!("{}, held-out images: {}", self.run, scores.join(", "))
+    /// Whether all of `others` are among the scores. Lines of metrics have seven digits.
+    fn include(&self, others: &Metrics) -> bool {
+        others.iter().all(|(name, value)| {
+            let close = |own: f64| (own - value).abs() <= 1e-5 * value.abs();
+            self.metrics.get(name).is_some_and(close)
+        })
     }
+}
+
+/// Scores on held-out images of a run or section, with four significant digits.
+fn in_words(of: &str, scores: &Metrics) -> String {
+    let score =
+        |(name, value): (&str, f64)| format!("{} {}", score_in_words(name), significant(value));
+    let scores: Vec<String> = scores.iter().map(score).collect();
+    format!("{of}, held-out images: {}", scores.join(", "))
 }
 
 /// A number with four significant digits.
@@ -188,11 +206,10 @@ fn significant(value: f64) -> String {
 fn scores(path: &Path) -> Result<Vec<Scores>> {
     let mut found = Vec::new();
     if path.is_dir() {
-        let scores = |name: &str| SCORES.iter().any(|start| name.starts_with(start));
         for run in measured(path) {
             let mut metrics = Metrics::new();
             for line in read_metrics(&run)? {
-                metrics.extend(line.iter().filter(|(name, _)| scores(name)));
+                metrics.extend(line.scores().iter());
             }
             if metrics.iter().next().is_some() {
                 found.push(Scores { run: run_files::name(&run), metrics });

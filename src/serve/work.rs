@@ -14,7 +14,8 @@ use super::request::{CodeBatch, EditInput, EditRequest, FilmFormat, FilmRequest,
 use crate::error::{Error, Result};
 use crate::picture;
 use crate::studio::{
-    Change, Draw, EditSettings, EditSource, EditStep, describe_draw, describe_edit,
+    Change, Draw, EditSettings, EditSource, EditStep, Edits, describe_code, describe_draw,
+    describe_edit,
 };
 use crate::systems::Capabilities;
 use crate::systems::guidance::{GuidanceSettings, Guided};
@@ -212,7 +213,8 @@ impl Worker<'_> {
         if !job.wanted() {
             return Ok(Done::default());
         }
-        let text = describe_edit(&change, &edit_settings, &self.opened.model);
+        let edits = request.code.as_ref().map_or(Edits::Image, |code| Edits::Code(code.row));
+        let text = describe_edit(edits, &change, &edit_settings, &self.opened.model);
         let pictures = self.opened.studio.images(&edited.guided.codes);
         let pictures = pictures.iter().map(|image| picture::png::encode(image, &text));
         Ok(Done {
@@ -253,10 +255,12 @@ impl Worker<'_> {
     fn render(&self, job: &Job, codes: &CodeBatch, film: Option<&FilmRequest>) -> Result<Done> {
         let began = Instant::now();
         let codes = self.codes(codes);
-        let text = [("model", self.opened.model.hash().to_owned())];
         let pictures = self.opened.studio.images(&codes);
-        let pictures = pictures.iter().map(|image| picture::png::encode(image, &text));
-        let pictures = pictures.map(|png| Ok(Blob::new(&png?))).collect::<Result<Vec<Blob>>>()?;
+        let pictures = pictures.iter().enumerate().map(|(row, image)| {
+            let text = describe_code(row, &self.opened.model);
+            Ok(Blob::new(&picture::png::encode(image, &text)?))
+        });
+        let pictures = pictures.collect::<Result<Vec<Blob>>>()?;
         let film = film.map(|film| self.film(job, &codes, film)).transpose()?;
         Ok(Done {
             pictures,

@@ -18,7 +18,7 @@ pub use crate::systems::requests::{
 };
 pub use attributes::{AttributeEdit, SWEEP, WithAttributes};
 pub use codes::{Latents, codes_file};
-pub use describe::{describe_attributes, describe_draw, describe_edit};
+pub use describe::{Edits, describe_attributes, describe_code, describe_draw, describe_edit};
 pub use explore::Direction;
 pub use film::{Film, Space};
 pub use mixing::{MixedGrid, mix};

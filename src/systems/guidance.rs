@@ -64,6 +64,14 @@ impl GuidanceSettings {
         Self { strength: 0.3, ..Self::default() }
     }
 
+    /// The settings that have no flag of their own and differ from the defaults, as assignments of
+    /// `--set` separated by spaces; `None` if there are none.
+    pub fn assignments(&self) -> Option<String> {
+        let Self { lr, steps: _, strength: _, truncation: _, preserve: _, similarity_weight: _ } =
+            *self;
+        (lr != Self::default().lr).then(|| format!("guidance.lr={lr}"))
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors
