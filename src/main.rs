@@ -4,11 +4,17 @@ use std::process::ExitCode;
 
 use cigan::error::Kind;
 
+/// The model that `cigan demo` shows, if the program was built from a source folder that has it.
+#[cfg(example_model)]
+const EXAMPLE: Option<&[u8]> = Some(include_bytes!("../models/birds32.safetensors"));
+#[cfg(not(example_model))]
+const EXAMPLE: Option<&[u8]> = None;
+
 fn main() -> ExitCode {
     keep_memory();
     report_size_limits();
     let program = std::thread::Builder::new().name("main".into()).stack_size(cigan::cli::STACK);
-    match program.spawn(cigan::cli::main).map(std::thread::JoinHandle::join) {
+    match program.spawn(|| cigan::cli::main(EXAMPLE)).map(std::thread::JoinHandle::join) {
         Ok(Ok(code)) => code,
         // A panic has printed its message.
         Ok(Err(_)) => ExitCode::from(Kind::Internal.exit_code() as u8),

@@ -108,10 +108,14 @@ fn a_demo_is_interrupted_and_continues() {
     }
     assert!(Path::new(&out).join("edits/bird2-side-by-side.png").is_file());
 
-    // Run again, it finds a model for the section about photographs.
-    request.photographs = Path::new(&out).join("runs").join(stages[2]).join("best.safetensors");
+    // Run again, with a model for the section about photographs in the program.
+    let model = Path::new(&out).join("runs").join(stages[2]).join("best.safetensors");
+    let model: &'static [u8] = fs::read(model).unwrap().leak();
+    request.example = Some(model);
     run(&request, Choice::Cpu, &Interrupt::manual(), &mut NullSink).unwrap();
     in_order(&page(&out), &["<h2>A model trained on photographs", "<h2>The model of this demo"]);
+    let written = format!("{out}/birds32.safetensors");
+    assert!(fs::read(&written).unwrap() == model && page(&out).contains(&written));
 }
 
 #[test]

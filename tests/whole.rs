@@ -83,6 +83,13 @@ fn a_folder_becomes_a_model() {
         assert!(names.iter().any(|name| name.contains("tfevents")), "{names:?}");
     }
     let page = fs::read_to_string(run.join("index.html")).unwrap();
+    assert!(page.contains("variety 0.7") && !page.contains("ψ 0.7"));
+    assert!(!page.contains("<th></th>"), "a column without a name");
+    for (picture, shown) in [("text-0", "cigan generate"), ("samples", "cigan sample")] {
+        let file = run.join(format!("pictures/{picture}.png")).display().to_string();
+        let info = cigan.run(&["info", &file]).ok().stdout;
+        assert!(info.contains(shown) && info.contains("--seeds 0-15"), "{info}");
+    }
     for section in ["Samples", "Images from captions", "Edits", "Inversion"] {
         assert!(page.contains(section), "{section}");
     }

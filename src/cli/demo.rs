@@ -17,6 +17,9 @@ use crate::pipeline::events::WholeOutcome;
 /// The demo needs no data and no internet connection, and takes minutes on two CPU cores. It
 /// demonstrates that the pipeline works; after such short training, the images are not good. An
 /// interrupted demo continues when it is run again.
+///
+/// Its page begins with pictures of a model that was trained for hours on photographs of birds, which is
+/// part of the program. Its photographs are for non-commercial research, and so is that model.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,10 +37,16 @@ pub struct DemoArgs {
     pub force: bool,
 }
 
-pub(super) fn run(args: &DemoArgs, common: &Common, terminal: &mut Terminal) -> Result<Done> {
+pub(super) fn run(
+    args: &DemoArgs,
+    example: Option<&'static [u8]>,
+    common: &Common,
+    terminal: &mut Terminal,
+) -> Result<Done> {
     let request = DemoRequest {
         seed: common.seed(),
         force: args.force,
+        example,
         ..DemoRequest::new(args.out.clone())
     };
     let interrupt = terminal.interrupt().clone();

@@ -125,20 +125,21 @@ Examples:
     },
 }
 
-/// Parses the arguments, runs the command and prints its error, if any.
-pub fn main() -> ExitCode {
+/// Parses the arguments, runs the command and prints its error, if any. `example` is the file of the
+/// model that `cigan demo` shows, if the program contains it.
+pub fn main(example: Option<&'static [u8]>) -> ExitCode {
     match ranks::launched() {
         // Rank 0 prints for all, and its exit code is that of the job. Another one would make mpirun
         // end the job before rank 0 has printed its error.
         Some(launched) if launched.rank > 0 => {
-            run(Some(launched));
+            run(Some(launched), example);
             ExitCode::SUCCESS
         }
-        launched => run(launched),
+        launched => run(launched, example),
     }
 }
 
-fn run(launched: Option<Launched>) -> ExitCode {
+fn run(launched: Option<Launched>, example: Option<&'static [u8]>) -> ExitCode {
     let prints = launched.is_none_or(|launched| launched.rank == 0);
     let parsed = Cli::command().try_get_matches().and_then(|matches| {
         let command = matches.subcommand_name().unwrap_or_default().to_owned();
@@ -169,7 +170,7 @@ fn run(launched: Option<Launched>) -> ExitCode {
         Some(launched) if !on_ranks.contains(&command.as_str()) => Err(launched.refusal(&on_ranks)),
         _ => Ok(()),
     };
-    let done = refused.and_then(|()| dispatch(cli, &mut terminal)).and_then(|done| {
+    let done = refused.and_then(|()| dispatch(cli, example, &mut terminal)).and_then(|done| {
         terminal.check_results()?;
         Ok(done)
     });
@@ -183,11 +184,11 @@ fn run(launched: Option<Launched>) -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli, terminal: &mut Terminal) -> Result<Done> {
+fn dispatch(cli: Cli, example: Option<&'static [u8]>, terminal: &mut Terminal) -> Result<Done> {
     let Cli { common, command } = cli;
     common.use_threads()?;
     match command {
-        Command::Demo(args) => return demo::run(&args, &common, terminal),
+        Command::Demo(args) => return demo::run(&args, example, &common, terminal),
         Command::Data(args) => data::run(&args, &common, terminal)?,
         Command::Train(args) => return train::run(&args, &common, terminal),
         Command::TrainStylegan(args) => return train_stylegan::run(&args, &common, terminal),

@@ -55,7 +55,7 @@ impl Table {
     pub fn show(&self, page: &mut Page) {
         let columns = self.columns();
         let rows = self.cells(&columns);
-        let header: Vec<&str> = std::iter::once("").chain(columns).collect();
+        let header: Vec<&str> = std::iter::once("model or control").chain(columns).collect();
         page.section(&self.title).table(&header, &rows).text(&self.note);
         if !self.charts.is_empty() {
             page.charts(&self.charts);

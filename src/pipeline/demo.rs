@@ -1,6 +1,7 @@
 //! The demo: the whole pipeline on synthetic birds, and a page with the results.
 //!
-//! Its folder holds `birds.zip`, `runs/` with a run for each stage, `pictures/` and `index.html`.
+//! Its folder holds `birds.zip`, `runs/` with a run for each stage, `pictures/` and `index.html`; and, if
+//! no file of the model that was trained on photographs was found, that model.
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,8 @@ use crate::train::{Event, EventSink};
 
 /// The archive of synthetic birds.
 const DATA: &str = "birds.zip";
+/// The name of the model that was trained on photographs.
+const EXAMPLE: &str = "birds32.safetensors";
 /// Prompts for the demo's model.
 const PROMPTS: [&str; 4] = [
     "a small bird with a yellow belly and black wings",
@@ -66,6 +69,8 @@ pub struct DemoRequest {
     pub seed: u64,
     /// A model trained on photographs, which is shown if the file exists.
     pub photographs: PathBuf,
+    /// The content of that file. If the file does not exist, the demo writes it to its own folder.
+    pub example: Option<&'static [u8]>,
     /// Whether the folder may hold other files. They stay.
     pub force: bool,
 }
@@ -81,6 +86,7 @@ impl DemoRequest {
             set: Vec::new(),
             seed: SEED,
             photographs: example_model(Path::new("")),
+            example: None,
             force: false,
         }
     }
@@ -126,6 +132,24 @@ impl DemoRequest {
         self.out.join(DATA)
     }
 
+    /// The model that was trained on photographs: its file, or the one in the folder of the demo, which is
+    /// written if the program contains the model. `None` if there is neither.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn photographs(&self) -> Result<Option<PathBuf>> {
+        if self.photographs.is_file() {
+            return Ok(Some(self.photographs.clone()));
+        }
+        let Some(bytes) = self.example else { return Ok(None) };
+        let path = self.out.join(EXAMPLE);
+        if !path.exists() {
+            atomic_write(&path, bytes)?;
+        }
+        // Something of the user's with this name stays, and is not shown.
+        Ok(std::fs::read(&path).is_ok_and(|known| known == bytes).then_some(path))
+    }
+
     fn runs(&self) -> PathBuf {
         self.out.join("runs")
     }
@@ -134,11 +158,11 @@ impl DemoRequest {
 /// The model that comes with the program: in the folder `here`, beside the program as in a release, or in
 /// the source folder that the program was built from.
 fn example_model(here: &Path) -> PathBuf {
-    const NAME: &str = "models/birds32.safetensors";
+    let name = Path::new("models").join(EXAMPLE);
     let program = std::env::current_exe().ok();
-    let beside = program.as_deref().and_then(Path::parent).map(|folder| folder.join(NAME));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(NAME);
-    let own = here.join(NAME);
+    let beside = program.as_deref().and_then(Path::parent).map(|folder| folder.join(&name));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
+    let own = here.join(&name);
     let all = [own.clone()].into_iter().chain(beside).chain([source]);
     all.into_iter().find(|file| file.is_file()).unwrap_or(own)
 }
@@ -197,9 +221,11 @@ pub fn run(
             return Ok(WholeOutcome::Interrupted { run: out.clone(), signal });
         }
     };
-    let commands = commands(request, &stages, &trained);
+    let photographs = request.photographs()?;
+    let commands = commands(request, &stages, &trained, photographs.as_deref());
     let (stages, trained) = (&stages.stages, &trained);
-    let show = Show { request, stages, trained, device: &opened, interrupt };
+    let photographs = photographs.as_deref();
+    let show = Show { request, stages, trained, photographs, device: &opened, interrupt };
     let html = show.page(&commands, events)?.html();
     atomic_write(out.join(output::PAGE), html.as_bytes())?;
     Ok(WholeOutcome::Finished { run: out.clone() })
@@ -233,6 +259,8 @@ struct Show<'a> {
     stages: &'a [&'static PipelineStage],
     /// The run of each stage.
     trained: &'a [PathBuf],
+    /// The model that was trained on photographs.
+    photographs: Option<&'a Path>,
     device: &'a Device,
     interrupt: &'a Interrupt,
 }
@@ -251,7 +279,7 @@ impl Show<'_> {
 
         events.emit(&Event::Note("generating images, edits and samples".into()));
         let loaded = systems::open(&model, device)?;
-        let samples = pictures.samples(&*loaded, &archive)?;
+        let samples = pictures.samples(&*loaded, &archive, &model)?;
         let birds = pictures.originals("birds", &archive, "synthetic birds")?;
         let studio = Studio::of(loaded)?;
         page.section("The model of this demo").text(&format!(
@@ -259,21 +287,22 @@ impl Show<'_> {
              pipeline works; after such short training, the images are not good. First, synthetic \
              birds that were not used in training: their parts are coloured independently of one \
              another, and every caption describes some of them. Then, images that the model \
-             generates without a prompt (ψ = {TRUNCATION})."
+             generates without a prompt (variety {TRUNCATION})."
         ));
         show(&mut page, &[birds, samples]);
         page.section("Text to image").text(&format!(
             "Sixteen random codes, each moved {} of the way to the prompt.",
             studio.capabilities().guidance().strength
         ));
-        self.prompts(&mut page, &pictures, "text", &studio, &PROMPTS)?;
+        let own = (&studio, &model);
+        self.prompts(&mut page, &pictures, "text", own, &PROMPTS)?;
         page.section("Edits").text("Held-out birds, their inversions, and the edits.");
         let mut edits = Vec::new();
         for (index, image) in birds_to_edit(&archive).into_iter().enumerate() {
             // For the command that repeats the edits.
             let bird = archive.pictures(&[image])?.remove(0);
             picture::png::write(&bird_file(&request.out, index), &bird, &[])?;
-            edits.push(pictures.edit(&format!("edit-{index}"), &studio, &archive, image, EDIT)?);
+            edits.push(pictures.edit(&format!("edit-{index}"), own, &archive, image, EDIT)?);
             self.check_interrupt()?;
         }
         show(&mut page, &edits);
@@ -297,12 +326,12 @@ impl Show<'_> {
         page: &mut Page,
         pictures: &Pictures,
         name: &str,
-        studio: &Studio,
+        by: (&Studio, &Model),
         prompts: &[&str],
     ) -> Result<()> {
         let mut shown: Vec<Shown> = Vec::new();
         for (index, prompt) in prompts.iter().enumerate() {
-            shown.push(pictures.prompt(&format!("{name}-{index}"), studio, prompt, 0)?);
+            shown.push(pictures.prompt(&format!("{name}-{index}"), by, prompt, 0)?);
             self.check_interrupt()?;
         }
         show(page, &shown);
@@ -327,18 +356,17 @@ impl Show<'_> {
         pictures: &Pictures,
         events: &mut dyn EventSink,
     ) -> Result<()> {
-        let path = &self.request.photographs;
-        if !path.is_file() {
-            return Ok(());
-        }
+        let Some(path) = self.photographs else { return Ok(()) };
         events.emit(&Event::Note(format!("generating images with {}", path.display())));
-        let studio = Studio::open(&Model::open(path)?, self.device)?;
+        let model = Model::open(path)?;
+        let studio = Studio::open(&model, self.device)?;
         page.section("A model trained on photographs").text(&format!(
             "These images are from {}, a model trained for hours on several thousand photographs of \
-             birds. docs/RESULTS.md describes it.",
+             birds. docs/RESULTS.md describes it. Its photographs are for non-commercial research, \
+             and so is the model.",
             path.file_name().unwrap_or_default().display()
         ));
-        self.prompts(page, pictures, "photographs", &studio, &PHOTOGRAPHS)
+        self.prompts(page, pictures, "photographs", (&studio, &model), &PHOTOGRAPHS)
     }
 }
 
@@ -353,7 +381,12 @@ fn bird_file(out: &Path, index: usize) -> PathBuf {
 }
 
 /// The command lines that repeat each step.
-fn commands(request: &DemoRequest, stages: &Stages, trained: &[PathBuf]) -> Vec<String> {
+fn commands(
+    request: &DemoRequest,
+    stages: &Stages,
+    trained: &[PathBuf],
+    photographs: Option<&Path>,
+) -> Vec<String> {
     let text = |path: &Path| path.display().to_string();
     let at = |name: &str| text(&request.out.join(name));
     let (data, runs) = (text(&request.data()), text(&request.runs()));
@@ -407,8 +440,8 @@ fn commands(request: &DemoRequest, stages: &Stages, trained: &[PathBuf]) -> Vec<
         vec!["cigan", "edit", "--model", &model, "--text", EDIT, "--out", &edits, "--image"];
     words.extend(birds.iter().map(String::as_str));
     lines.push(command_line(&words));
-    if request.photographs.is_file() {
-        lines.extend(draw(&text(&request.photographs), "photographs", &PHOTOGRAPHS));
+    if let Some(photographs) = photographs {
+        lines.extend(draw(&text(photographs), "photographs", &PHOTOGRAPHS));
     }
     lines
 }
@@ -429,5 +462,26 @@ mod tests {
         std::fs::create_dir(own.parent().unwrap()).unwrap();
         std::fs::write(&own, "another").unwrap();
         assert_eq!(example_model(elsewhere.path()), own);
+    }
+
+    #[test]
+    fn the_model_in_the_program_is_written_where_no_file_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().to_owned();
+        let without =
+            DemoRequest { photographs: out.join("none"), ..DemoRequest::new(out.clone()) };
+        assert_eq!(without.photographs().unwrap(), None);
+        let request = DemoRequest { example: Some(b"weights"), ..without };
+        let written = out.join(EXAMPLE);
+        for _ in 0..2 {
+            assert_eq!(request.photographs().unwrap(), Some(written.clone()));
+        }
+        assert_eq!(std::fs::read(&written).unwrap(), b"weights");
+        // A file of the user's stays as it is, and a file beside the program comes first.
+        std::fs::write(&written, "mine").unwrap();
+        assert_eq!(request.photographs().unwrap(), None);
+        assert_eq!(std::fs::read(&written).unwrap(), b"mine");
+        let beside = DemoRequest { photographs: written.clone(), ..request };
+        assert_eq!(beside.photographs().unwrap(), Some(written));
     }
 }

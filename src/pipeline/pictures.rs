@@ -9,9 +9,13 @@ use image::RgbImage;
 use crate::atomic_file::atomic_write;
 use crate::data::Archive;
 use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::origin;
 use crate::picture;
 use crate::report::{Figure, Page};
-use crate::studio::{Change, Draw, EditSettings, EditSource, Studio};
+use crate::studio::{
+    Change, Draw, EditSettings, EditSource, Edits, Studio, describe_draw, describe_edit,
+};
 use crate::systems::Loaded;
 use crate::systems::guidance::GuidanceSettings;
 use crate::train::evaluator::SampleNoise;
@@ -45,27 +49,47 @@ impl<'a> Pictures<'a> {
     }
 
     /// Samples without a text.
-    pub fn samples(&self, loaded: &dyn Loaded, archive: &Archive) -> Result<Shown> {
+    pub fn samples(&self, loaded: &dyn Loaded, archive: &Archive, model: &Model) -> Result<Shown> {
         let shared = Arc::new(Archive::open(archive.path())?);
         let psi = GuidanceSettings::default().truncation;
         let seeds: Vec<u64> = (0..IMAGES).collect();
         let images = loaded.sampler(&shared)?.images(&seeds, psi as f32, SampleNoise::Constant)?;
-        self.save("samples", &grid(&picture::from_tensor(images)), format!("ψ {psi}"))
+        let mut text = vec![
+            ("seeds", format!("0-{}", IMAGES - 1)),
+            ("truncation", psi.to_string()),
+            ("model", model.hash().to_owned()),
+        ];
+        // Other models need the conditions of the archive.
+        if loaded.sampler_of_class(None).is_ok() {
+            text.push(("noise", "const".to_owned()));
+        }
+        let image = grid(&picture::from_tensor(images));
+        self.save("samples", &image, format!("variety {psi}"), &text)
     }
 
     /// Images for a prompt from the seeds `first`, `first + 1`, …
-    pub fn prompt(&self, name: &str, studio: &Studio, prompt: &str, first: u64) -> Result<Shown> {
+    pub fn prompt(
+        &self,
+        name: &str,
+        (studio, model): (&Studio, &Model),
+        prompt: &str,
+        first: u64,
+    ) -> Result<Shown> {
         let settings = studio.capabilities().guidance();
         let seeds: Vec<u64> = (first..first + IMAGES).collect();
-        let drawn = studio.draw(&Draw::new(prompt, &seeds, &settings), |_| true)?;
-        self.save(name, &grid(&studio.images(&drawn.codes)), prompt.to_owned())
+        let draw = Draw::new(prompt, &seeds, &settings);
+        let drawn = studio.draw(&draw, |_| true)?;
+        let mut text = describe_draw(&draw, first, model, &studio.capabilities());
+        text.retain(|(keyword, _)| *keyword != "seed");
+        text.push(("seeds", format!("{first}-{}", first + IMAGES - 1)));
+        self.save(name, &grid(&studio.images(&drawn.codes)), prompt.to_owned(), &text)
     }
 
     /// An image of the archive with its inversion and its edit towards a prompt.
     pub fn edit(
         &self,
         name: &str,
-        studio: &Studio,
+        (studio, model): (&Studio, &Model),
         archive: &Archive,
         image: usize,
         prompt: &str,
@@ -86,18 +110,25 @@ impl<'a> Pictures<'a> {
         .into_iter()
         .map(|(label, image)| (label, picture::enlarge_to(image, SHOWN.max(image.width()))))
         .collect();
-        self.save(name, &picture::strip(&cells, 4), prompt.to_owned())
+        let text = describe_edit(Edits::Image, &Change::To(prompt), &settings, model);
+        self.save(name, &picture::strip(&cells, 4), prompt.to_owned(), &text)
     }
 
     /// Images of the archive.
     pub fn originals(&self, name: &str, archive: &Archive, caption: &str) -> Result<Shown> {
         let images = archive.held_out_or_training(IMAGES as usize);
-        self.save(name, &grid(&archive.pictures(&images)?), caption.to_owned())
+        self.save(name, &grid(&archive.pictures(&images)?), caption.to_owned(), &[])
     }
 
     /// Writes a picture to `pictures/<name>.png`.
-    fn save(&self, name: &str, image: &RgbImage, caption: String) -> Result<Shown> {
-        let png = picture::png::encode(image, &[])?;
+    fn save(
+        &self,
+        name: &str,
+        image: &RgbImage,
+        caption: String,
+        text: &[(&str, String)],
+    ) -> Result<Shown> {
+        let png = picture::png::encode(image, &[text, &[origin::text()]].concat())?;
         atomic_write(self.folder.join(format!("{name}.png")), &png)?;
         Ok(Shown { png, caption })
     }

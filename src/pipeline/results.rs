@@ -82,13 +82,13 @@ pub(super) fn write(
     let has_features = loaded.own_features().is_ok();
     page.section("Samples");
     check(interrupt)?;
-    show(&mut page, &[pictures.samples(&*loaded, &archive)?]);
+    show(&mut page, &[pictures.samples(&*loaded, &archive, &model)?]);
     check(interrupt)?;
     if facts.has_text() && loaded.text_to_image().is_ok() {
         events.emit(&Event::Note("generating images and edits".into()));
         let studio = Studio::of(loaded)?;
-        texts(&mut page, &pictures, &studio, &archive, seed, interrupt)?;
-        edits(&mut page, &pictures, &studio, &archive, interrupt)?;
+        texts(&mut page, &pictures, (&studio, &model), &archive, seed, interrupt)?;
+        edits(&mut page, &pictures, (&studio, &model), &archive, interrupt)?;
     }
     for stage in stages {
         page.section(&crate::run_files::name(stage));
@@ -121,7 +121,7 @@ pub(super) fn write(
 fn texts(
     page: &mut Page,
     pictures: &Pictures,
-    studio: &Studio,
+    (studio, model): (&Studio, &Model),
     archive: &Archive,
     seed: u64,
     interrupt: &Interrupt,
@@ -139,7 +139,7 @@ fn texts(
         let prompt = archive.images()[image].captions[0].as_str();
         // A caption may consist of words that the vocabulary lacks.
         if studio.check("caption", prompt).is_ok() {
-            shown.push(pictures.prompt(&format!("text-{index}"), studio, prompt, seed)?);
+            shown.push(pictures.prompt(&format!("text-{index}"), (studio, model), prompt, seed)?);
             check(interrupt)?;
         }
     }
@@ -151,7 +151,7 @@ fn texts(
 fn edits(
     page: &mut Page,
     pictures: &Pictures,
-    studio: &Studio,
+    (studio, model): (&Studio, &Model),
     archive: &Archive,
     interrupt: &Interrupt,
 ) -> Result<()> {
@@ -168,7 +168,13 @@ fn edits(
         let (image, other) = (chosen[index], chosen[index + chosen.len() / 2]);
         let prompt = archive.images()[other].captions[0].as_str();
         if studio.check("caption", prompt).is_ok() {
-            shown.push(pictures.edit(&format!("edit-{index}"), studio, archive, image, prompt)?);
+            shown.push(pictures.edit(
+                &format!("edit-{index}"),
+                (studio, model),
+                archive,
+                image,
+                prompt,
+            )?);
             check(interrupt)?;
         }
     }
