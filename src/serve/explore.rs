@@ -64,8 +64,8 @@ impl Exploration for DirectionsRequest {
 impl TextsRequest {
     fn texts(self, tokenizer: &dyn PromptTokenizer) -> Result<Work> {
         within("number of texts", self.texts.len(), 1, MAX_TEXTS)?;
-        for text in &self.texts {
-            check_prompt(tokenizer, "--text", text)?;
+        for (index, text) in self.texts.iter().enumerate() {
+            check_prompt(tokenizer, &format!("text {}", index + 1), text)?;
         }
         Ok(Work::Texts(self.texts))
     }

@@ -3,7 +3,7 @@
 import { ask, busy, setModel, stop } from "./request.js";
 import { $, copy, make, narrow, press, showError, showStatus } from "./dom.js";
 import * as editor from "./editor.js";
-import { addressOf, formChanged, growPrompt, restoreForm, setEditSettings, setSettings, settings, settingsInAddress, store } from "./form.js";
+import { addressOf, formChanged, growPrompt, restoreForm, setDefaults, setEditSettings, setSettings, settings, settingsInAddress, store } from "./form.js";
 import * as explore from "./explore.js";
 import * as grid from "./grid.js";
 import * as history from "./history.js";
@@ -100,7 +100,7 @@ function onRestore({ result, picture, edit }) {
 function showExamples() {
   if (!model.examples.length) return;
   const { strength, truncation } = model;
-  const defaults = { strength: String(strength), truncation: String(truncation), candidates: "", vary: null, by: String(model.vary_by) };
+  const defaults = { strength: String(strength), truncation: String(truncation), candidates: "", vary: null, by: String(model.vary_by), steps: String(model.steps) };
   grid.draw({ ...defaults, text: model.examples.join("\n"), seeds: EXAMPLE_SEEDS }, true);
 }
 
@@ -113,26 +113,55 @@ async function own(file) {
   return true;
 }
 
+/** What the text of a picture says that this page cannot restore, as words for a sentence; empty if nothing. */
+function notRestored(text) {
+  const missing = [
+    "set" in text && text.set,
+    "similarity" in text && "the encoders that guided it",
+    "scale" in text && "its size",
+  ].filter(Boolean);
+  return missing.length ? `, but not ${missing.join(", ")}: the page has no such setting, so the picture differs` : "";
+}
+
+/** What a picture of cigan is that has no settings to restore here, or null for other pictures. */
+function kindOf(text) {
+  if (!text.model) return null;
+  if ("seed" in text && "noise" in text) return `is seed ${text.seed} of \`cigan sample\`, without a prompt`;
+  if ("latent" in text) return "shows a stored code, which the file does not contain";
+  if ("attributes" in text) return `is an edit with the attributes ${text.attributes}`;
+  if ("start" in text && "steps" in text) return "is a projection of `cigan project`";
+  return "is a picture of cigan without a seed, such as a sheet";
+}
+
 /** Takes a file that was chosen, dropped or pasted; pictures made here restore their settings. */
 async function take(file) {
+  // The messages about the file stand there.
+  if ($("edit").hidden) showTool("edit");
   const text = file.type === "image/png" ? textOf(new Uint8Array(await file.arrayBuffer())) : {};
   const ours = text.model === model.hash;
   const other = ours ? "" : "; another model made it";
   if (text.model && "preserve" in text) {
     if (!await own(file)) return;
     setEditSettings(text);
-    return showStatus($("edit-status"), `settings of this edit restored${other}`);
+    return showStatus($("edit-status"), `settings of this edit restored${notRestored(text)}${other}`);
   }
-  if (!(text.model && "prompt" in text && "seed" in text)) return own(file);
+  if (!(text.model && "prompt" in text && "seed" in text)) {
+    const kind = kindOf(text);
+    if (await own(file) && kind) {
+      const warning = $("edit-status").textContent;
+      showStatus($("edit-status"), `${file.name} ${kind}, so it is taken like a photo${warning && `; ${warning}`}`);
+    }
+    return;
+  }
   setSettings({
     text: text.prompt, seeds: text.seed, strength: text.strength, truncation: text.truncation, candidates: "",
-    vary: text.vary, by: text["vary-by"],
+    vary: text.vary, by: text["vary-by"], steps: text.steps,
   });
   // The same model draws the same picture again, with its exact code.
   if (ours) grid.selectFirst();
   else if (!await own(file)) return;
   grid.draw();
-  showStatus($("edit-status"), `settings of ${file.name} restored${other}`);
+  showStatus($("edit-status"), `settings of ${file.name} restored${notRestored(text)}${other}`);
 }
 
 function acceptFiles() {
@@ -267,13 +296,7 @@ async function start() {
   document.body.classList.toggle("direct", model.direct);
   document.body.classList.toggle("direct-edits", model.direct_edits);
   $("best-of").hidden = !model.candidates;
-  $("strength").value = model.strength;
-  $("edit-strength").value = model.edit_strength;
-  $("truncation").value = model.truncation;
-  $("preserve").value = model.preserve;
-  $("project").value = model.project;
-  $("seeds").value = model.seeds;
-  $("vary-by").value = model.vary_by;
+  setDefaults(model);
   if (model.examples.length) $("text").placeholder = model.examples[0];
   addWords(model.words, model.phrases ? ", " : " ");
   editor.open(model, history.addEdit);

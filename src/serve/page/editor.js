@@ -79,7 +79,7 @@ export function edit(strip = false) {
     ...prompts,
     strength: Number($("edit-strength").value),
     preserve: Number($("preserve").value),
-    steps: model.steps,
+    steps: Number($("edit-steps").value || model.steps),
     // The code of a drawn picture is exact.
     project: upload && !model.direct_edits ? Number($("project").value) : 0,
     layers: editedLayers(),

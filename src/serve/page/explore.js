@@ -19,9 +19,10 @@ let texts = null; // { from, to, vector }: the difference of two texts
 let second = null; // the second picture: { key, picture, code, title }
 let base = null; // key of the picture to which the sliders belong
 let waiting = false, again = false; // whether a picture is being rendered, and whether another is due
+let filmed = null; // what the animation that is shown was made of
 
 const status = $("explore-status");
-const panel = { status, progress: $("explore-progress"), button: $("film-go"), undo() {} };
+const panel = { status: $("film-status"), progress: $("explore-progress"), button: $("film-go"), undo() {} };
 
 export function open(about) {
   model = about;
@@ -32,6 +33,7 @@ export function open(about) {
     make("input", { type: "checkbox", name: "mix", value: layers.join("-"), checked: true }), ` ${name}`)));
   $("explore").addEventListener("input", (event) => { if (event.target.matches("[type=range], [type=checkbox], [type=radio]")) show(); });
   for (const id of ["text-from", "text-to"]) $(id).addEventListener("change", show);
+  $("film-format").addEventListener("input", dropOldFilm);
   if (model.examples.length > 1) {
     $("text-from").placeholder = `from: ${model.examples[0]}`;
     $("text-to").placeholder = `to: ${model.examples[1]}`;
@@ -46,7 +48,9 @@ export async function update() {
     base = now?.key ?? null;
     for (const input of document.querySelectorAll("#explore [type=range]")) input.value = 0;
     formChanged();
+    showStatus(status, "");
   }
+  dropOldFilm();
   $("use-second").disabled = code(now) === null;
   $("film-go").disabled = second === null || code(now) === null || second.key === base;
   $("mix").disabled = second === null;
@@ -90,21 +94,38 @@ export function setSecond() {
   update();
 }
 
-/** The vector from one text to the other, or null. */
+/** What an animation would be made of now, as a text to compare; null if it lacks a picture. */
+function filmOf() {
+  const start = code(picked.current());
+  return start && second ? JSON.stringify([start, second.code, $("film-format").value]) : null;
+}
+
+/** An animation of other pictures or in another format is neither shown nor saved. */
+function dropOldFilm() {
+  if (filmed === filmOf()) return;
+  filmed = null;
+  $("film").hidden = true;
+  $("film-save").disabled = true;
+}
+
+/** The vector from one text to the other, or null. Throws { message, hint }, which names the field. */
 async function textVector() {
   const [from, to] = [$("text-from").value.trim(), $("text-to").value.trim()];
   if (!from || !to || Number($("text-amount").value) === 0) return null;
   if (texts?.from !== from || texts?.to !== to) {
-    const { vectors: [a, b] } = await ask("/api/texts", JSON.stringify({ texts: [from, to] }));
+    const { vectors: [a, b] } = await ask("/api/texts", JSON.stringify({ texts: [from, to] })).catch((error) => {
+      // The server counts the texts.
+      const message = error.message.replace(/^text 1\b/, "first description").replace(/^text 2\b/, "second description");
+      throw { ...error, message };
+    });
     texts = { from, to, vector: b.map((v, i) => v - a[i]) };
   }
   return texts.vector;
 }
 
-/** The code that the sliders describe. */
-async function moved(start) {
+/** The code that the sliders describe, with `along` between the texts. */
+function moved(start, along) {
   const result = perLayer(start);
-  const along = await textVector();
   const [first, last] = (document.querySelector("input[name=explored]:checked")?.value || `0-${layers - 1}`).split("-").map(Number);
   for (let layer = first; layer <= last; layer++) {
     const vector = result[layer].slice();
@@ -139,14 +160,19 @@ export async function show() {
   }
   waiting = true;
   try {
-    const answer = await ask("/api/render", JSON.stringify({ codes: [await moved(start)] }));
-    showStatus(status, "");
+    let along = null, problem = null;
+    // Without usable texts, the other sliders still work.
+    try { along = await textVector(); } catch (error) { problem = error; }
+    const answer = await ask("/api/render", JSON.stringify({ codes: [moved(start, along)] }));
+    if (problem) showError(status, problem);
+    else showStatus(status, "");
     // Another picture may have been selected in the meantime.
     if (picked.current()?.key === now.key) {
       picked.setEdit(now.key, { original: now.picture, inversion: null, picture: answer.pictures[0], codes: answer.codes, strip: null, command: answer.command, start, explored: true });
     }
   } catch (error) {
     showError(status, error.message ? error : { message: String(error) });
+    picked.revertEdit(now.key);
   } finally {
     waiting = false;
     if (again) {
@@ -163,9 +189,12 @@ export function film() {
   if (!start || !second) return;
   const format = $("film-format").value;
   const codes = [start, second.code].map((values) => perLayer(values).flat());
+  const made = filmOf();
   const request = { codes, film: { each: FRAMES, format, enlarge: Math.ceil(SIDE / model.resolution) } };
   send("/api/render", [JSON.stringify(request)], panel, (answer) => {
-    if (answer.event !== "done") return;
+    // Another picture or format may have been chosen in the meantime.
+    if (answer.event !== "done" || made !== filmOf()) return;
+    filmed = made;
     $("film").src = `data:image/${format};base64,${answer.film}`;
     $("film").hidden = false;
     $("film").alt = "animation between the two pictures";

@@ -4,7 +4,7 @@ import { busy, send } from "./request.js";
 import { $, make, narrow, png, setImage, showCommand, showError } from "./dom.js";
 import { bytes, codeRow, save } from "./files.js";
 import { setSettings, settings as formSettings } from "./form.js";
-import { decoded, encoded } from "./png.js";
+import { decoded, encoded, withTextOf } from "./png.js";
 import * as picked from "./picked.js";
 import { zip } from "./zip.js";
 
@@ -70,7 +70,7 @@ export function draw(settings = formSettings(), examples = false) {
     ...(settings.candidates ? { candidates: Number(settings.candidates) } : {}),
     strength: Number(settings.strength),
     truncation: Number(settings.truncation),
-    steps: model.steps,
+    steps: Number(settings.steps || model.steps),
   }));
   const rows = [];
   let accepted = null;
@@ -301,7 +301,10 @@ export async function saveGrid() {
   const canvas = make("canvas", { width: columns * side, height: lines.length * side });
   const context = canvas.getContext("2d");
   await Promise.all(lines.flatMap((line, y) => line.map(async (base64, x) => context.drawImage(await decoded(base64), x * side, y * side))));
-  save("sheet.png", await encoded(canvas));
+  const sheet = await encoded(canvas);
+  const pictures = rows.flatMap((row) => row.pictures.map(bytes));
+  // Its text is what all pictures share; the seed of a single one would not give the sheet.
+  save("sheet.png", pictures.length > 1 ? withTextOf(new Uint8Array(await sheet.arrayBuffer()), ...pictures) : sheet);
 }
 
 export function saveCodes() {

@@ -39,9 +39,11 @@ export function textOf(file) {
   return text;
 }
 
-/** The PNG file `to` with the text of the PNG file `from`. */
-export function withTextOf(to, from) {
-  const text = chunks(from).filter(isText).map(({ bytes }) => bytes);
+/** The PNG file `to` with the text that the PNG files `from` have in common. */
+export function withTextOf(to, ...from) {
+  const [first, ...others] = from.map((file) => chunks(file).filter(isText).map(({ bytes }) => bytes));
+  const same = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
+  const text = first.filter((chunk) => others.every((file) => file.some((other) => same(chunk, other))));
   const [header, ...rest] = chunks(to);
   return new Blob([new Uint8Array(SIGNATURE), header.bytes, ...text, ...rest.map(({ bytes }) => bytes)], { type: "image/png" });
 }

@@ -2,6 +2,7 @@
 
 import { ask } from "./request.js";
 import { $, showError } from "./dom.js";
+import { addressForAnother } from "./form.js";
 
 /** Time between two looks at a run that trains, in milliseconds. */
 const INTERVAL = 5000;
@@ -60,6 +61,7 @@ function render() {
 async function openNewest() {
   try {
     await ask("/api/model", JSON.stringify({ open: index }));
+    window.history.replaceState(null, "", addressForAnother());
     location.reload();
   } catch (error) {
     showError($("status"), error);

@@ -61,7 +61,12 @@ fn sliders_move_the_selected_picture() {
     page.cigan.run(&["sample", "--model", &model, "--latents", &codes, "--out", &out]).ok();
     page.value("$('save-size').selectedIndex = 0");
     page.click("edit-save");
-    let picture = crate::server::pixels(&page.saved().1);
+    let picture = page.saved().1;
+    let path = page.cigan.path("explored.png");
+    std::fs::write(&path, &picture).unwrap();
+    let info = page.cigan.run(&["info", &path]).ok().stdout;
+    assert!(info.contains("cigan sample --model MODEL --latents CODES"), "{info}");
+    let picture = crate::server::pixels(&picture);
     let file = std::fs::read(page.cigan.path("explored/latent0000.png")).unwrap();
     assert_eq!(picture, crate::server::pixels(&file));
     // Back to zero is the picture itself.
@@ -90,6 +95,53 @@ fn sliders_move_the_selected_picture() {
     page.is("$('text-amount').value === '0' && $('right-figure').hidden");
     page.value("all('.cell')[1].click()");
     assert_eq!(page.value("$('left').src"), original);
+    page.end();
+}
+
+#[test]
+fn sliders_work_after_an_error() {
+    let Some(mut page) = Page::open() else { return };
+    page.draw("a red bird", "0-3", 4);
+    page.value("all('.cell')[1].click()");
+    page.click("show-explore");
+    page.until("all('#directions input').length === 6");
+    slide(&mut page, "direction-0", "3");
+    page.until("shown('right')");
+    // A text without a known word: the message names the field, in sight, and the other sliders work.
+    page.set("text-from", "a red bird");
+    page.set("text-to", "qqqq");
+    page.set("text-amount", "1");
+    page.until("$('explore-status').classList.contains('bad')");
+    let said = page.text("explore-status");
+    assert!(said.starts_with("Second description: "), "{said}");
+    let in_sight = "(() => { $('picked').scrollTop = $('picked').scrollHeight;
+        const [message, panel] = ['explore-status', 'picked'].map((id) => $(id).getBoundingClientRect());
+        return message.height > 0 && message.top >= panel.top && message.bottom <= Math.min(panel.bottom, innerHeight); })()";
+    page.is(in_sight);
+    let before = page.value("$('right').src");
+    page.set("direction-0", "-3");
+    page.until(&format!(
+        "$('right').src !== {before} && $('right-name').textContent === 'explored'"
+    ));
+    page.set("text-from", "zzzz");
+    page.set("text-to", "a red bird");
+    page.set("text-amount", "2");
+    page.until("$('explore-status').textContent.startsWith('First description: ')");
+    page.set("text-amount", "0");
+    page.until("!$('explore-status').classList.contains('bad')");
+    // A picture that is not the answer is marked, until there is one.
+    page.value(
+        "window.real = window.fetch; window.fetch = (path, options) => path === '/api/render'
+            ? Promise.resolve(new Response('{\"message\": \"no memory\"}', { status: 400 })) : real(path, options)",
+    );
+    page.set("direction-0", "2");
+    page.until("$('explore-status').textContent === 'No memory'");
+    page.is("$('right-name').textContent === 'previous explored' && $('view').classList.contains('stale')");
+    page.value("window.fetch = real");
+    let before = page.value("$('right').src");
+    slide(&mut page, "direction-0", "1");
+    page.until(&format!("$('right').src !== {before}"));
+    page.is("$('right-name').textContent === 'explored' && !$('view').classList.contains('stale')");
     page.end();
 }
 
@@ -125,6 +177,7 @@ fn two_pictures_are_mixed_and_filmed() {
         let (name, bytes) = page.saved();
         assert_eq!(name, format!("film.{format}"));
         assert_eq!(image::guess_format(&bytes).unwrap(), kind);
+        std::fs::write(page.cigan.path(&name), &bytes).unwrap();
         let cursor = std::io::Cursor::new(bytes);
         let frames = if format == "gif" {
             image::codecs::gif::GifDecoder::new(cursor).unwrap().into_frames().count()
@@ -132,7 +185,19 @@ fn two_pictures_are_mixed_and_filmed() {
             image::codecs::webp::WebPDecoder::new(cursor).unwrap().into_frames().count()
         };
         assert_eq!(frames, 48);
+        let path = page.cigan.path(&name);
+        let info = page.cigan.run(&["info", &path]).ok().stdout;
+        assert!(info.contains("256×256 pixels, 48 frames"), "{info}");
     }
+    // The animation is that of this pair in this format, or there is none.
+    let gone = "$('film').hidden && $('film-save').disabled";
+    page.is("!$('film').hidden && !$('film-save').disabled");
+    page.set("film-format", "gif");
+    page.is(gone);
+    page.click("film-go");
+    page.until("idle() && !$('film').hidden");
+    page.value("all('.cell')[1].click()");
+    page.until(gone);
     page.end();
 }
 

@@ -49,6 +49,11 @@ fn pictures_are_saved_with_their_settings_and_restore_them() {
     assert_eq!(page.saved().1, small);
     page.click("save-grid");
     let (name, sheet) = page.saved();
+    let path = page.cigan.path(&name);
+    std::fs::write(&path, &sheet).unwrap();
+    let info = page.cigan.run(&["info", &path]).ok().stdout;
+    assert!(info.contains("a red bird") && info.contains("several pictures"), "{info}");
+    assert!(!info.contains("cigan generate"), "{info}");
     let sheet = image::load_from_memory(&sheet).unwrap();
     assert_eq!((&*name, sheet.dimensions()), ("sheet.png", (3 * 16, 2 * 16)));
 
@@ -79,6 +84,45 @@ fn pictures_are_saved_with_their_settings_and_restore_them() {
     drop(&mut page, "edited.png", &edited);
     page.until("$('edit-text').value === 'a black bird' && $('preserve').value === '0.75'");
     page.is("all('#bands input')[2].checked && $('about-selected').textContent.startsWith('edited.png')");
+    page.end();
+}
+
+#[test]
+fn pictures_of_commands_are_restored_or_named() {
+    let Some(mut page) = Page::open() else { return };
+    page.draw("a red bird", "0-3", 4);
+    let model = page.model.clone();
+    let made = |page: &Page, name: &str, words: &[&str]| {
+        let path = page.cigan.path(name);
+        let out = ["--device", "cpu", "--out", &path];
+        page.cigan.run(&[words, &["--model", &model], &out].concat()).ok();
+        std::fs::read(&path).unwrap()
+    };
+    let words = ["generate", "--text", "a yellow bird", "--seeds", "2"];
+    // Neither the steps nor the strength are those of the page, nor on a step of its slider.
+    let exact = ["--steps", "3", "--strength", "0.33", "--truncation", "1.5"];
+    let file = made(&page, "exact.png", &[&words[..], &exact].concat());
+    drop(&mut page, "exact.png", &file);
+    page.until("drawn(1) && $('title').textContent === 'a yellow bird'");
+    page.is("$('strength').value === '0.33' && $('truncation').value === '1.5' && $('steps').value === '3'");
+    page.is("!$('steps-part').hidden && location.search.includes('steps=3')");
+    page.is("$('edit-status').textContent === 'settings of exact.png restored'");
+    page.value("$('save-size').selectedIndex = 0");
+    page.click("save");
+    assert_eq!(pixels(&page.saved().1), pixels(&file));
+    // Somebody who moves a slider gets its steps back.
+    page.set("strength", "0.52");
+    page.is("$('strength').value === '0.5'");
+
+    let file = made(&page, "far.png", &[&words[..], &["--set", "guidance.lr=0.3"]].concat());
+    drop(&mut page, "far.png", &file);
+    page.until("drawn(1) && $('edit-status').textContent.includes('but not guidance.lr=0.3')");
+    page.is("$('steps-part').hidden && !location.search.includes('steps')");
+
+    let file = made(&page, "sample.png", &["sample", "--seeds", "3"]);
+    drop(&mut page, "sample.png", &file);
+    page.until("$('about-selected').textContent.startsWith('sample.png')");
+    page.is("$('edit-status').textContent.startsWith('sample.png is seed 3 of `cigan sample`')");
     page.end();
 }
 

@@ -82,6 +82,10 @@ fn prompts_become_rows_and_candidates_are_ranked() {
     page.click("save-zip");
     let (name, bytes) = page.saved();
     assert_eq!(name, "pictures.zip");
+    let path = page.cigan.path(&name);
+    std::fs::write(&path, &bytes).unwrap();
+    let info = page.cigan.run(&["info", &path]).ok().stdout;
+    assert!(info.contains("12, saved by") && info.contains("--text 'a yellow bird'"), "{info}");
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
     let names: Vec<String> = zip.file_names().map(str::to_owned).collect();
     assert_eq!(names.len(), 3 * 6, "{names:?}");

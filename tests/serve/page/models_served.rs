@@ -15,9 +15,15 @@ fn the_page_switches_between_models() {
     std::fs::create_dir(&folder).unwrap();
     for resolution in [16, 32] {
         let path = format!("{folder}/birds{resolution}.safetensors");
-        models::ci_gan(resolution).file().write(&path).unwrap();
+        let mut model = models::ci_gan(resolution);
+        if resolution == 32 {
+            model.set_text("strength", "0.37".into());
+        }
+        model.file().write(&path).unwrap();
     }
     let Some(mut page) = Page::open_with(cigan, folder) else { return };
+    page.is("$('strength').value === '0.2'");
+    page.set("truncation", "0.9");
     let names = page.value("Array.from($('models').options, (o) => o.textContent)");
     assert_eq!(names, json!(["birds16", "birds32"]));
     page.draw("a red bird", "0-3", 4);
@@ -25,6 +31,9 @@ fn the_page_switches_between_models() {
     page.value("$('models').value = '1'; $('models').dispatchEvent(new Event('change'))");
     page.until("document.title.includes('birds32') && document.body.dataset.ready === 'yes'");
     page.value(super::HELPERS);
+    // What nobody changed is the new model's, even between two steps of the slider.
+    page.is("$('strength').value === '0.37' && $('truncation').value === '0.9'");
+    page.is("$('text').value === 'a red bird'");
     // The history belongs to the model, and the address no longer names the old settings.
     page.until("idle() && all('#grid > .cell img').every((i) => i.naturalWidth === 32)");
     page.is("all('.item').length === 0 && location.search === '' && $('models').value === '1'");
@@ -111,7 +120,13 @@ fn a_run_is_watched() {
     let models: Vec<_> = std::fs::read_dir(path).unwrap().map(|f| f.unwrap().path()).collect();
     let name = |p: &std::path::Path| p.file_name().unwrap().to_string_lossy().into_owned();
     let newest = models.iter().filter(|p| name(p).starts_with("model-")).max().unwrap();
-    std::fs::copy(newest, path.join("model-000099999.safetensors")).unwrap();
+    // Its default strength is another one.
+    let mut model = cigan::Model::open(newest).unwrap();
+    model.set_text("strength", "0.41".into());
+    page.set("truncation", "0.9");
+    page.draw("a red bird", "0-3", 4);
+    page.until("location.search.includes('strength=')");
+    model.file().write(path.join("model-000099999.safetensors")).unwrap();
     // The page notices by itself while the run trains.
     page.until("!$('run-newest').hidden");
     page.value("document.body.dataset.ready = 'old'");
@@ -120,6 +135,8 @@ fn a_run_is_watched() {
     page.value(super::HELPERS);
     page.until("!$('run').hidden && $('run-newest').hidden");
     page.until("idle() && all('#grid > .cell').length > 0");
+    page.until("$('title').textContent === 'a red bird' && $('strength').value === '0.41'");
+    page.is("$('truncation').value === '0.9' && location.search.includes('strength=0.41')");
     assert_ne!(page.value("$('model').title + $('run-title').textContent"), before);
     drop(lock);
     page.end();
