@@ -179,12 +179,9 @@ struct Scores {
 }
 
 impl Scores {
-    /// Whether all of `others` are among the scores. Lines of metrics have seven digits.
+    /// Whether all of `others` are among the scores.
     fn include(&self, others: &Metrics) -> bool {
-        others.iter().all(|(name, value)| {
-            let close = |own: f64| (own - value).abs() <= 1e-5 * value.abs();
-            self.metrics.get(name).is_some_and(close)
-        })
+        others.iter().all(|(name, value)| self.metrics.get(name) == Some(value))
     }
 }
 

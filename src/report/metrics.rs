@@ -43,10 +43,11 @@ impl Metrics {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
-    /// The metrics of held-out images.
+    /// The metrics of held-out images, with as many digits as lines of metrics have.
     pub fn scores(&self) -> Self {
         let held_out = |name: &str| SCORES.iter().any(|start| name.starts_with(start));
-        self.iter().filter(|(name, _)| held_out(name)).collect()
+        let scores = self.iter().filter(|(name, _)| held_out(name));
+        scores.map(|(name, value)| (name, significant(value))).collect()
     }
 
     /// Whether there are no metrics.

@@ -136,7 +136,7 @@ fn a_run_is_watched() {
     page.until("!$('run').hidden && $('run-newest').hidden");
     page.until("idle() && all('#grid > .cell').length > 0");
     page.until("$('title').textContent === 'a red bird' && $('strength').value === '0.41'");
-    page.is("$('truncation').value === '0.9' && location.search.includes('strength=0.41')");
+    page.until("$('truncation').value === '0.9' && location.search.includes('strength=0.41')");
     assert_ne!(page.value("$('model').title + $('run-title').textContent"), before);
     drop(lock);
     page.end();
