@@ -240,3 +240,46 @@ fn an_image_of_several_recipes_has_one_record() {
         assert!(found.contains("0fa8bb.jpg: is listed twice; the first one is used"), "{found}");
     }
 }
+
+/// As in other layouts, an image without a split counts as train, and a remark says so. A folder that
+/// states a split counts.
+#[test]
+fn recipes_without_a_partition_are_named() {
+    for missing in [Value::Null, json!("")] {
+        let tree = Tree::new();
+        write(&tree, &[Recipe::new("aa", "train"), Recipe::new("bb", "test")], "food/{}");
+        let third = Recipe::new("cc", "train");
+        write(&tree, &[third], "food/images");
+        let all = [Recipe::new("aa", "train"), Recipe::new("bb", "test"), Recipe::new("cc", "val")];
+        write(&tree, &all, "unused");
+        let recipe = |id: &str| json!({"id": id, "partition": missing, "instructions": []});
+        let rows = json!([recipe("aa"), recipe("bb"), {"id": "cc", "instructions": []}]);
+        tree.write("food/layer1.json", rows.to_string());
+        let (summary, archive) = tree.prepare("food", |_| {}).unwrap();
+        let split = |id: &str| archive.images().iter().find(|image| image.id == id).unwrap().split;
+        assert_ne!(split("0fa8aa"), Split::Test);
+        assert_eq!(split("0fa8bb"), Split::Test);
+        let notes = summary.notes.join("\n");
+        assert!(
+            notes.contains("without a partition in layer1.json count as train: 0fa8cc"),
+            "{notes}"
+        );
+        assert_eq!(archive.len(), 3, "{:?}", summary.skipped);
+    }
+}
+
+#[test]
+fn ingredients_without_a_mark_are_kept_and_named() {
+    for valid in [json!([true]), json!([true, true, false, true]), json!([])] {
+        let tree = Tree::new();
+        write(&tree, &[Recipe::new("aa", "train")], "food/{}");
+        let names = json!([{"text": "leek"}, {"text": "salt"}]);
+        let rows = json!([{"id": "aa", "ingredients": names, "valid": valid}]);
+        tree.write("food/det_ingrs.json", rows.to_string());
+        let (summary, archive) = tree.prepare("food", |_| {}).unwrap();
+        assert_eq!(captions(&archive, "0fa8aa"), ["leek, salt"], "{valid}");
+        let notes = summary.notes.join("\n");
+        assert!(notes.contains("differ in length") && notes.contains(": aa"), "{notes}");
+        assert!(!notes.contains("as not valid"), "{notes}");
+    }
+}

@@ -75,7 +75,7 @@ pub(super) fn list(tree: Tree, root: &str) -> Result<Listing> {
     let mut listing = Listing::new(Format::Recipe1m, "recipe1m");
     let images = images(&tree, root, &mut listing)?;
     let ingredients = Ingredients::read(&tree, root, &images, &mut listing)?;
-    listing.notes.extend(ingredients.note());
+    ingredients.remark(&mut listing);
     let mut lister = Lister {
         images,
         ingredients,
@@ -84,11 +84,13 @@ pub(super) fn list(tree: Tree, root: &str) -> Result<Listing> {
         used: BTreeSet::new(),
         filtered: 0,
         known: HashMap::new(),
+        without: Vec::new(),
         contradicting: HashMap::new(),
     };
     json_array::stream(&tree, &below(root, "layer1.json"), |recipe| lister.add(recipe))?;
     lister.leave_out();
-    let Lister { mut listing, used, filtered, .. } = lister;
+    let Lister { mut listing, used, filtered, without, .. } = lister;
+    listing.remark("images without a partition in layer1.json count as train", &without, "");
     if filtered > 0 {
         listing.notes.push(format!(
             "left out by the published filters: {} without ingredients, or with {MAX_INGREDIENTS} \
@@ -127,6 +129,8 @@ struct Ingredients {
     of: HashMap<String, Vec<u32>>,
     /// Number of ingredients that the dataset marks as not valid.
     invalid: usize,
+    /// Recipes with marks for more or fewer ingredients than they have.
+    uneven: Vec<String>,
 }
 
 impl Ingredients {
@@ -137,7 +141,12 @@ impl Ingredients {
         images: &HashMap<String, Vec<String>>,
         listing: &mut Listing,
     ) -> Result<Self> {
-        let mut all = Self { names: IngredientNames::default(), of: HashMap::new(), invalid: 0 };
+        let mut all = Self {
+            names: IngredientNames::default(),
+            of: HashMap::new(),
+            invalid: 0,
+            uneven: Vec::new(),
+        };
         json_array::stream(tree, &below(root, "det_ingrs.json"), |recipe: Detected| {
             if !images.contains_key(&recipe.id) {
                 return;
@@ -146,7 +155,11 @@ impl Ingredients {
                 listing.skip(format!("det_ingrs.json: {}", recipe.id), TWICE);
                 return;
             }
-            let valid = recipe.ingredients.iter().zip(&recipe.valid).filter(|(_, valid)| **valid);
+            if recipe.valid.len() != recipe.ingredients.len() {
+                all.uneven.push(recipe.id.clone());
+            }
+            let marks = recipe.valid.iter().copied().chain(std::iter::repeat(true));
+            let valid = recipe.ingredients.iter().zip(marks).filter(|(_, valid)| *valid);
             let mut found: Vec<u32> = Vec::new();
             all.invalid += recipe.ingredients.len() - valid.clone().count();
             // Commas separate ingredients in captions, so a name must not contain one.
@@ -162,15 +175,21 @@ impl Ingredients {
         Ok(all)
     }
 
-    /// The remark about ingredients that are not in captions.
-    fn note(&self) -> Option<String> {
-        (self.invalid > 0).then(|| {
-            format!(
+    /// Adds the remarks about ingredients that are not in captions, or may not belong there.
+    fn remark(&self, listing: &mut Listing) {
+        if self.invalid > 0 {
+            listing.notes.push(format!(
                 "{} that det_ingrs.json marks as not valid {} not in the captions",
                 counted(self.invalid, "ingredient"),
                 if self.invalid == 1 { "is" } else { "are" }
-            )
-        })
+            ));
+        }
+        listing.remark(
+            "recipes whose lists `valid` and `ingredients` in det_ingrs.json differ in length, so \
+             ingredients without a mark are in the captions",
+            &self.uneven,
+            "",
+        );
     }
 }
 
@@ -186,20 +205,24 @@ struct Lister<'a> {
     filtered: usize,
     /// The split and the items of each recipe so far.
     known: HashMap<String, (Option<Split>, Range<u32>)>,
+    /// Images whose recipe states no split and whose folder states none.
+    without: Vec<String>,
     /// Recipes that are in several splits, and why they are left out.
     contradicting: HashMap<String, String>,
 }
 
 impl Lister<'_> {
     fn add(&mut self, recipe: Recipe) {
-        let partition = recipe.partition.unwrap_or_else(|| "train".into());
-        let split = Split::from_name(&partition);
+        let stated = recipe.partition.filter(|partition| !partition.trim().is_empty());
+        let partition = stated.as_deref();
+        let split = partition.map_or(Some(Split::Train), Split::from_name);
         if let Some((first, _)) = self.known.get(&recipe.id) {
             if *first == split {
                 self.listing.skip(format!("layer1.json: {}", recipe.id), TWICE);
             } else {
                 let first = first.map_or("no split", Split::name);
-                let reason = format!("its recipe is in {first} and in {partition}");
+                let second = partition.unwrap_or("no split");
+                let reason = format!("its recipe is in {first} and in {second}");
                 self.contradicting.entry(recipe.id).or_insert(reason);
             }
             return;
@@ -219,7 +242,10 @@ impl Lister<'_> {
         let phrases: Vec<String> =
             found.iter().map(|&number| all[number as usize].clone()).collect();
         for name in names {
-            self.add_image(&name, &partition, split, &phrases);
+            match partition {
+                Some(partition) => self.add_image(&name, partition, split, &phrases),
+                None => self.add_unstated(&name, &phrases),
+            }
         }
         self.known.insert(recipe.id, (split, from..self.listing.items.len() as u32));
     }
@@ -241,6 +267,24 @@ impl Lister<'_> {
         item.captions = vec![phrases.join(", ")];
         item.phrases = Some(phrases.to_vec());
         self.listing.items.push(item);
+    }
+
+    /// Adds an image whose recipe states no split: that of the folder in which it is, or else train.
+    fn add_unstated(&mut self, name: &str, phrases: &[String]) {
+        let mut is_in = |split: &Split| {
+            let found = self.places.find(split.name(), name);
+            let folder = format!("/{}/", split.name());
+            found.is_some_and(|(_, picture)| match picture {
+                Picture::Entry(at) => format!("/{}", self.places.tree.name(at)).contains(&folder),
+                Picture::Missing => false,
+            })
+        };
+        let stated = [Split::Train, Split::Val, Split::Test].into_iter().find(|split| is_in(split));
+        let split = stated.unwrap_or(Split::Train);
+        if stated.is_none() {
+            self.without.push(name.to_owned());
+        }
+        self.add_image(name, split.name(), Some(split), phrases);
     }
 
     /// Leaves out the images of recipes that are in several splits.
