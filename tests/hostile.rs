@@ -217,6 +217,30 @@ fn program_refuses_hostile_models() {
     }
 }
 
+/// A stored strength that is none is not replaced by another default in silence.
+#[test]
+fn a_strength_that_is_no_share_is_refused() {
+    let cigan = Cigan::new();
+    let path = cigan.path("strength.safetensors");
+    for (text, fits) in
+        [("0.45", true), ("nan", false), ("-1", false), ("2", false), ("0,45", false), ("", false)]
+    {
+        let mut file = ci_gan(16).into_file();
+        file.metadata.insert("cigan.strength".into(), text.into());
+        file.write(&path).unwrap();
+        if fits {
+            let shown = cigan.run(&["info", &path]).ok().stdout;
+            assert!(shown.contains("0.45 by default"), "{shown}");
+            continue;
+        }
+        cigan.run(&["info", &path]).fails(1).says("default strength").hints();
+        let found = cigan.run(&["verify", &path]).fails(1).stdout;
+        assert!(found.contains("default strength"), "{found}");
+        let generate = ["generate", "--model", &path, "--text", "bird", "--steps", "1"];
+        cigan.run(&generate).fails(1).says("default strength").hints();
+    }
+}
+
 /// The flags of a command that take a number, by the names of their values in the help text.
 fn number_flags(cigan: &Cigan, command: &[&str]) -> Vec<String> {
     let help = cigan.run(&[command, &["--help"]].concat()).ok().stdout;

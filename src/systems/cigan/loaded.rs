@@ -64,7 +64,7 @@ impl LoadedCiGan {
             perceptual: OnceLock::new(),
             units: model.tensor(PERCEPTUAL_UNITS).map(HostTensor::to_f32),
             trained_with: perceptual_of(model).map(str::to_owned),
-            strength: default_strength(model),
+            strength: default_strength(model)?,
         })
     }
 

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::{TextEncoder, TextNetworkSettings, Tokenizer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::language::settings::MAX_TOKENS;
 use crate::model::{Model, Section};
 use crate::nn::Init;
@@ -48,10 +48,20 @@ impl Checked for Stored {
     }
 }
 
-/// The default strength that a model stores, if it is one.
-pub fn default_strength(model: &Model) -> Option<f64> {
-    let strength = model.text(STRENGTH)?.parse::<f64>().ok()?;
-    (0.0..=1.0).contains(&strength).then_some(strength)
+/// The default strength that a model stores, from 0 to 1.
+///
+/// # Errors
+/// If it stores something else.
+pub fn default_strength(model: &Model) -> Result<Option<f64>> {
+    let Some(text) = model.text(STRENGTH) else { return Ok(None) };
+    match text.parse::<f64>() {
+        Ok(strength) if (0.0..=1.0).contains(&strength) => Ok(Some(strength)),
+        _ => Err(Error::user(format!(
+            "{}: the default strength is {text:?}, not a number from 0 to 1",
+            model.name()
+        ))
+        .hint("the file is damaged or was edited; use another copy of it")),
+    }
 }
 
 /// The text encoder of a model and its tokenizer.
