@@ -1398,3 +1398,26 @@ fn files_of_codes_say_which_commands_read_them() {
     cigan.run(&["info", &codes]).fails(1).says("cigan info MODEL");
     sample(&path, &["--latents", &codes]).ok();
 }
+
+/// `--data` supplies what a file of inputs that cannot be read would have told.
+#[test]
+fn a_run_goes_on_without_its_file_of_inputs() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 8);
+    let run = cigan.train(&["train-stylegan", "--data", &data], "0.008");
+    let (path, inputs) = (run.display().to_string(), run.join("inputs.toml"));
+    let resume = |words: &[&str], kimg: &str| {
+        cigan.run(&[&["train-stylegan", "--resume", &path, "--kimg", kimg][..], words].concat())
+    };
+    fs::remove_file(&inputs).unwrap();
+    fs::create_dir(&inputs).unwrap();
+    resume(&[], "0.016").fails(1).says("inputs.toml").says("remove it").says("--data");
+    resume(&["--data", &data], "0.016").ok().says("warning").says("inputs.toml");
+    assert!(run.join("model-000000016.safetensors").exists() && inputs.is_dir());
+    fs::remove_dir(&inputs).unwrap();
+    fs::write(&inputs, "data = ").unwrap();
+    resume(&[], "0.024").fails(1).says("inputs.toml").says("remove it").says("--data");
+    resume(&["--data", &data], "0.024").ok().says("warning").says("inputs.toml");
+    // A damaged file is replaced.
+    resume(&[], "0.032").ok();
+}

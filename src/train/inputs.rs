@@ -1,5 +1,6 @@
 //! The files that a run reads, as `inputs.toml` records them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use crate::run_files::{MAX_CONFIG, whole_run_of};
 
 /// Name of the file.
 pub(crate) const INPUTS: &str = "inputs.toml";
+/// The hint for a file that cannot be read.
+const REMOVE: &str = "remove it; `cigan train --resume` needs nothing else, other commands need \
+                      --data (and --model) again";
 /// The relative path from the run of a stage to the run of `cigan train` that contains it.
 const UP: &str = "../..";
 /// Number of components at the end of a path that are the same in a run of `cigan train` that was
@@ -45,24 +49,24 @@ impl Inputs {
     /// Reads the inputs of a run. A run of an earlier version may have no such file.
     ///
     /// # Errors
-    /// Fails if the file cannot be read, or is damaged.
+    /// Fails if the file cannot be read, or is damaged. The hint says how to do without it.
     pub(crate) fn read(run: &Path) -> Result<Self> {
         let path = run.join(INPUTS);
-        let Some(bytes) = input::read_if_exists(&path, "read", MAX_CONFIG)? else {
-            return Ok(Self::default());
-        };
+        let read = input::read_if_exists(&path, "read", MAX_CONFIG).map_err(|e| e.hint(REMOVE))?;
+        let Some(bytes) = read else { return Ok(Self::default()) };
         let inputs: Self = toml::from_slice(&bytes).map_err(|e| {
-            Error::user(format!("{}: {}", path.display(), e.message())).hint(
-                "remove the file; `cigan train --resume` needs nothing else, other commands need the \
-                 archive (and the model) again",
-            )
+            Error::user(format!("{}: {}", path.display(), e.message())).hint(REMOVE)
         })?;
         let whole = whole_run_of(run);
         Ok(inputs.with_paths(|path| resolved(path, run, whole.as_deref())))
     }
 
-    /// Writes them to the directory of a run.
+    /// Writes them to the directory of a run, unless something else than a file is in their place.
+    /// That was a warning when the run was opened.
     pub(super) fn write(&self, directory: &RunDirectory) -> Result<()> {
+        if fs::metadata(directory.path().join(INPUTS)).is_ok_and(|about| !about.is_file()) {
+            return Ok(());
+        }
         let whole = whole_run_of(directory.path());
         let kept = self.clone().with_paths(|path| recorded(path, whole.as_deref()));
         let text = toml::to_string(&kept)
@@ -144,7 +148,6 @@ fn resolved(path: PathBuf, run: &Path, whole: Option<&Path>) -> PathBuf {
 mod tests {
     use super::*;
     use crate::run_files::PLAN;
-    use std::fs;
 
     #[test]
     fn inputs_inside_a_whole_run_move_with_it() {

@@ -52,6 +52,8 @@ pub struct Setup<T> {
     copied: Option<String>,
     /// The preset that was chosen because the request has none.
     chosen: Option<ChosenPreset>,
+    /// A warning if a resumed run does without the file that records its inputs.
+    warning: Option<String>,
     /// The model that a resumed run holds, unless the request gives one.
     kept_base: Option<PathBuf>,
     /// The same for the model of encoders.
@@ -147,6 +149,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             removed: Vec::new(),
             copied,
             chosen,
+            warning: None,
             kept_base: None,
             kept_embedding: None,
         })
@@ -175,7 +178,16 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         run.override_with(request);
         run.check()?;
 
-        let inputs = Inputs::read(path)?.updated(request);
+        let mut warning = None;
+        let inputs = match Inputs::read(path) {
+            // The flags of the request take the place of what the file records.
+            Err(error) if request.data.is_some() => {
+                warning = Some(without_inputs(&error, request, &run));
+                Inputs::default()
+            }
+            inputs => inputs?,
+        };
+        let inputs = inputs.updated(request);
         if inputs.data.as_os_str().is_empty() {
             return Err(Error::user(format!(
                 "--resume {}: the run does not record the path of its archive",
@@ -218,6 +230,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             removed: Vec::new(),
             copied: None,
             chosen: None,
+            warning,
             kept_base: kept(BASE, &request.model),
             kept_embedding: kept(EMBEDDING, &request.embedding),
         })
@@ -285,9 +298,12 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         Ok(model)
     }
 
-    /// Notes which preset was chosen, and which sections the new model lacks. Called when training
+    /// Notes which inputs were not read, which preset was chosen, and which sections the new model lacks. Called when training
     /// is about to start, because an error before that leaves everything as it was.
     pub(super) fn note_choices(&self, context: &mut Context) {
+        if let Some(warning) = &self.warning {
+            context.warn(warning.clone());
+        }
         if let Some(copied) = &self.copied {
             context.note(copied.clone());
         }
@@ -379,6 +395,16 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     }
 }
 
+/// The warning about a run whose inputs cannot be read, and which inputs it goes on without.
+fn without_inputs(error: &Error, request: &Request, run: &RunSettings) -> String {
+    let rest = match request.eval.is_none() && !run.eval.is_empty() {
+        true => "; without --eval, snapshots are no longer evaluated",
+        false => "",
+    };
+    let message = &error.message;
+    format!("{message}; the run goes on with the flags of this command; remove the file{rest}")
+}
+
 /// Opens a model that a run reads. If the run started with one before, `hash` is that of it; otherwise
 /// it becomes that of the model. `kept` is the file that the run itself holds.
 ///
@@ -391,7 +417,7 @@ fn open_input(
     resumed: bool,
     kept: Option<&Path>,
 ) -> Result<Model> {
-    let Some(given) = path.clone() else {
+    let Some(given) = path.clone().or_else(|| kept.map(Path::to_owned)) else {
         return Err(Error::user(format!("{flag} is missing"))
             .hint("give a model or run of the previous stage"));
     };
