@@ -41,6 +41,17 @@ pub fn read(path: &Path, action: &str, most: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads a file of any size. See [`open`].
+///
+/// # Errors
+/// As [`open`], or if the file cannot be read.
+pub fn read_all(path: &Path, action: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = open(path, action)?.read_to_end(&mut bytes);
+    read.map_err(|e| Error::io(path, action, e))?;
+    Ok(bytes)
+}
+
 /// Like [`read`]; `None` if there is no such file.
 ///
 /// # Errors

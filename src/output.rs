@@ -118,10 +118,12 @@ pub(crate) fn check_folder_name(out: &Path) -> Result<()> {
 /// If somebody else wrote it.
 pub(crate) fn check_page(folder: &Path) -> Result<()> {
     let path = destination(folder).join(PAGE);
-    let Ok(file) = fs::File::open(&path) else { return Ok(()) };
+    let Ok(about) = fs::metadata(&path) else { return Ok(()) };
     let mut head = Vec::new();
-    let read = file.take(HEAD).read_to_end(&mut head);
-    if read.is_ok() && String::from_utf8_lossy(&head).contains(GENERATOR) {
+    // Opening a named pipe would wait for a writer.
+    let is_read = about.is_file()
+        && fs::File::open(&path).and_then(|file| file.take(HEAD).read_to_end(&mut head)).is_ok();
+    if is_read && String::from_utf8_lossy(&head).contains(GENERATOR) {
         return Ok(());
     }
     Err(Error::user(format!(

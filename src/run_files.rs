@@ -17,6 +17,10 @@ pub const METRICS: &str = "metrics.jsonl";
 pub const MAX_CONFIG: u64 = 1 << 20;
 /// Largest file of metrics in bytes.
 pub const MAX_METRICS: u64 = 1 << 30;
+/// Largest picture of a run in bytes.
+const MAX_PICTURE: u64 = 256 << 20;
+/// The first bytes of every PNG file.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The model with the best score.
 pub const BEST: &str = "best.safetensors";
 /// The model that the run starts from, if another run wrote it, which may remove it later.
@@ -36,6 +40,8 @@ pub const STAGES: &str = "stages";
 /// The file that a process locks while it uses the run.
 pub const LOCK: &str = "run.lock";
 
+/// The hint for a picture that cannot be shown.
+const NO_PICTURE: &str = "remove it from the run; no picture is needed to resume training";
 /// The value of `--resume` for the newest run in [`RUNS`].
 const LATEST: &str = "latest";
 /// The command that runs all stages.
@@ -145,6 +151,60 @@ pub fn whole_run_of(stage: &Path) -> Option<PathBuf> {
 /// `config.toml` beside images. `has` tells whether it contains a file or folder of this name.
 pub(crate) fn is_whole_run(has: impl Fn(&str) -> bool) -> bool {
     has(LOCK) || has(CONFIG) && has(METRICS) || has(PLAN) && (has(STAGES) || has(MODEL))
+}
+
+/// Checks that a file of a run, if it exists, is one: not a folder, a pipe or a link, which may lead
+/// to any file of the user.
+///
+/// # Errors
+/// A user error that names it. `action` completes "cannot …", and `hint` says what to do.
+pub fn check_own(path: &Path, action: &str, hint: &str) -> Result<()> {
+    let Ok(about) = fs::symlink_metadata(path) else { return Ok(()) };
+    let kind = match about.file_type() {
+        kind if kind.is_file() => return Ok(()),
+        kind if kind.is_dir() => "a folder",
+        kind if kind.is_symlink() => "a link",
+        _ => "a pipe or a device",
+    };
+    let text = format!("{}: cannot {action}: it is {kind}, not a file", path.display());
+    Err(Error::user(text).hint(hint))
+}
+
+/// Checks that a picture of a run is a file of a reasonable size.
+///
+/// # Errors
+/// As [`check_own`], or if the file is too large.
+pub fn check_picture(path: &Path) -> Result<()> {
+    check_own(path, "read", NO_PICTURE)?;
+    match fs::metadata(path) {
+        Ok(about) if about.len() > MAX_PICTURE => {
+            let most = MAX_PICTURE >> 20;
+            Err(Error::user(format!("{}: larger than {most} MiB", path.display())).hint(NO_PICTURE))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads a picture of a run: a PNG file.
+///
+/// # Errors
+/// As [`check_picture`], or if the file cannot be read or does not begin like a PNG.
+pub fn read_picture(path: &Path) -> Result<Vec<u8>> {
+    check_picture(path)?;
+    let bytes = input::read(path, "read", MAX_PICTURE)?;
+    match bytes.starts_with(PNG) {
+        true => Ok(bytes),
+        false => Err(Error::user(format!("{}: not a PNG file", path.display())).hint(NO_PICTURE)),
+    }
+}
+
+/// Reads the metrics of a run; `None` if it has none.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read_metrics(run: &Path) -> Result<Option<Vec<u8>>> {
+    input::read_if_exists(&run.join(METRICS), "read", MAX_METRICS)
+        .map_err(|error| error.hint("move it out of the run, which then begins new metrics"))
 }
 
 /// Checks that `path` is a run directory.

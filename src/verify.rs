@@ -14,7 +14,7 @@ use crate::model::{FileKind, Model};
 use crate::output::text_of;
 use crate::run_files::{
     CONFIG, MAX_CONFIG, MAX_METRICS, METRICS, PLAN, PLAN_FREE, STAGES, Series, check_run, is_run,
-    list,
+    list, read_picture,
 };
 use crate::settings::{Layers, differences, seal};
 use crate::systems;
@@ -175,10 +175,8 @@ fn run(
         if own || name.ends_with(".zip") {
             report(file(&path, progress));
         } else if name.ends_with(".png") {
-            let checked = image::open(&path).map(|_| None).map_err(|e| {
-                Error::user(format!("{}: {e}", path.display())).hint("delete the picture")
-            });
-            report(finding(path, "picture", checked));
+            let checked = check_picture(&path);
+            report(finding(path, "picture", checked.map(|()| None)));
         }
     }
     Ok(())
@@ -281,6 +279,15 @@ fn check_checkpoint(path: &Path, nimg: u64, kept: Option<&Table>) -> Result<Opti
         }
     }
     Ok((!file.is_sealed()).then_some(NO_CHECKSUM))
+}
+
+/// Decodes a picture of a run.
+fn check_picture(path: &Path) -> Result<()> {
+    let bytes = read_picture(path)?;
+    match image::load_from_memory_with_format(&bytes, image::ImageFormat::Png) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(Error::user(format!("{}: {e}", path.display())).hint("delete the picture")),
+    }
 }
 
 fn check_metrics(path: &Path) -> Result<()> {

@@ -477,3 +477,86 @@ fn damaged_side_files_do_not_stop_a_resumed_run() {
         |dir: &Path| fs::read(dir.join("metrics.jsonl")).unwrap().split(|&b| b == b'\n').count();
     assert_eq!(count(&dir), count(&whole));
 }
+
+/// Pipes, links and other files with the names of pictures neither stop a run nor get into its report.
+#[cfg(unix)]
+#[test]
+fn files_that_are_no_pictures_are_named_and_not_shown() {
+    use std::os::unix::fs::symlink;
+    let parent = tempfile::tempdir().unwrap();
+    let secret = parent.path().join("secret");
+    fs::write(&secret, "user:x:1000").unwrap();
+    let mut picture = fs::read(uninterrupted(parent.path(), &plan(32)).join("reals.png")).unwrap();
+    picture.extend(b"more of the same file");
+    let elsewhere = parent.path().join("elsewhere.png");
+    fs::write(&elsewhere, &picture).unwrap();
+    let mut run = create(parent.path());
+    let dir = run.directory.path().to_owned();
+    let pipe = |name: &str| std::process::Command::new("mkfifo").arg(dir.join(name)).status();
+    for name in ["pipe.png", "events.out.tfevents.0.cigan"] {
+        assert!(pipe(name).unwrap().success());
+    }
+    symlink(&secret, dir.join("secret.png")).unwrap();
+    symlink(&elsewhere, dir.join("elsewhere.png")).unwrap();
+    symlink("/dev/zero", dir.join("zero.png")).unwrap();
+    fs::copy(&secret, dir.join("text.png")).unwrap();
+    fs::File::create(dir.join("huge.png")).unwrap().set_len(1 << 40).unwrap();
+    let mut warnings = Vec::new();
+    let mut listen = |event: &Event| {
+        if let Event::Warning(text) = event {
+            warnings.push(text.clone());
+        }
+    };
+    let plan = Plan { tensorboard: true, ..plan(64) };
+    drive(&mut Walker::new(), &mut run, &plan, &mut listen).unwrap();
+    drop(run);
+    let names = [
+        "pipe.png",
+        "secret.png",
+        "elsewhere.png",
+        "zero.png",
+        "text.png",
+        "huge.png",
+        "events.out.tfevents.0.cigan",
+    ];
+    for name in names {
+        let count = warnings.iter().filter(|text| text.contains(&format!("/{name}:"))).count();
+        assert_eq!(count, 1, "{name}: {warnings:?}");
+    }
+    let report = fs::read_to_string(dir.join("report.html")).unwrap();
+    assert!(report.contains("fakes at 0.064 kimg") && report.contains("reals"));
+    // The beginning of the secret in base64, and the caption of the picture elsewhere.
+    assert!(!report.contains("dXNlcjp4OjEwMDA") && !report.contains(">elsewhere<"));
+    assert!(report.contains("elsewhere.png: cannot read: it is a link"));
+    let mut found = Vec::new();
+    let mut listen = |finding: cigan::verify::Finding| found.push(finding);
+    cigan::verify::verify(&dir, &mut listen, &mut |_, _| ()).unwrap();
+    for name in &names[..6] {
+        let of_name = found.iter().find(|finding| finding.path.ends_with(name)).unwrap();
+        assert!(of_name.problem.is_some(), "{name}");
+    }
+    assert_eq!(found.iter().filter(|finding| finding.problem.is_some()).count(), 6, "{found:?}");
+}
+
+/// What is in the place of the lock is not opened: a link may lead to a file of the user.
+#[cfg(unix)]
+#[test]
+fn a_lock_that_is_no_file_is_left_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let mine = parent.path().join("mine.txt");
+    fs::write(&mine, "mine").unwrap();
+    let dir = uninterrupted(parent.path(), &plan(32));
+    for kind in ["link", "folder", "pipe"] {
+        let lock = dir.join("run.lock");
+        let _ = fs::remove_file(&lock).or_else(|_| fs::remove_dir(&lock));
+        match kind {
+            "link" => std::os::unix::fs::symlink(&mine, &lock).unwrap(),
+            "folder" => fs::create_dir(&lock).unwrap(),
+            _ => _ = std::process::Command::new("mkfifo").arg(&lock).status().unwrap(),
+        }
+        let error = RunDirectory::open(&dir).unwrap_err();
+        assert!(error.message.contains(kind) && error.message.contains("run.lock"), "{error}");
+        assert!(error.hint.unwrap().contains("remove it"));
+    }
+    assert_eq!(fs::read_to_string(&mine).unwrap(), "mine");
+}

@@ -12,6 +12,7 @@ use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::evaluation::Table;
 use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, FEWEST, SAMPLES, evaluate};
+use crate::input;
 use crate::interrupt::Interrupt;
 use crate::language::captions::evaluable;
 use crate::model::Model;
@@ -58,8 +59,8 @@ pub(super) fn write(
     let index = run.join("index.html");
     let source = newest_model(last)?;
     let path = run.join(MODEL);
-    let bytes = std::fs::read(&source).map_err(|e| Error::io(&source, "read", e))?;
-    if index.exists() && std::fs::read(&path).is_ok_and(|known| known == bytes) {
+    let bytes = input::read_all(&source, "read")?;
+    if index.exists() && input::read_all(&path, "read").is_ok_and(|known| known == bytes) {
         // The results of a finished run do not change.
         return Ok(());
     }
@@ -92,7 +93,9 @@ pub(super) fn write(
     }
     for stage in stages {
         page.section(&crate::run_files::name(stage));
-        report::run::timelines(&mut page, stage)?;
+        for error in report::run::timelines(&mut page, stage)? {
+            events.emit(&Event::Warning(error.message));
+        }
         report::run::curves(&mut page, stage)?;
     }
     if archive.indices_of(Split::Val).len() >= FEWEST {

@@ -9,25 +9,38 @@ use super::metrics::Metrics;
 use super::page::{Figure, Page};
 use crate::atomic_file::atomic_write;
 use crate::input;
-use crate::run_files::{CONFIG, LOG, MAX_CONFIG, MAX_METRICS, METRICS, name};
+use crate::run_files::{
+    self, CONFIG, LOG, MAX_CONFIG, MAX_METRICS, check_picture, name, read_picture,
+};
 use crate::{Error, Result};
 
 /// Largest total size of the images of one timeline. If they are larger, some in between are left
 /// out.
 const TIMELINE_BYTES: u64 = 16 << 20;
 
-/// Writes the report of a run directory in its current state and returns its path.
+/// A report that was written.
+#[derive(Debug)]
+pub struct Report {
+    /// The file.
+    pub path: PathBuf,
+    /// Why pictures of the run are not in it: one error for each of them.
+    pub left_out: Vec<Error>,
+}
+
+/// Writes the report of a run directory in its current state.
 ///
 /// # Errors
 /// If a file of the run cannot be read or the report cannot be written.
-pub fn write(run: &Path) -> Result<PathBuf> {
+pub fn write(run: &Path) -> Result<Report> {
     let path = run.join("report.html");
-    atomic_write(&path, html(run)?.as_bytes())?;
-    Ok(path)
+    let (html, left_out) = html(run)?;
+    atomic_write(&path, html.as_bytes())?;
+    Ok(Report { path, left_out })
 }
 
-/// The report: images over time, curves, latest metrics and configuration.
-fn html(run: &Path) -> Result<String> {
+/// The report, and the errors of pictures that are not in it: images over time, curves, latest
+/// metrics and configuration.
+fn html(run: &Path) -> Result<(String, Vec<Error>)> {
     let lines = read_metrics(run)?;
     let mut page = Page::new(&name(run));
     page.lead(&summary(&lines));
@@ -38,18 +51,23 @@ fn html(run: &Path) -> Result<String> {
             page.text(warning);
         });
     }
+    let mut left_out = Vec::new();
     if !image_series(run)?.is_empty() {
         page.section("Images");
-        timelines(&mut page, run)?;
+        left_out = timelines(&mut page, run)?;
     }
     if !lines.is_empty() {
         page.section("Curves").charts(&charts(&lines));
         page.section("Latest metrics").table(&["metric", "value"], &latest(&lines));
     }
-    if let Ok(config) = input::read_text(&run.join(CONFIG), "read", MAX_CONFIG) {
+    // A link may lead to any file of the user.
+    let config = run.join(CONFIG);
+    if fs::symlink_metadata(&config).is_ok_and(|about| about.is_file())
+        && let Ok(config) = input::read_text(&config, "read", MAX_CONFIG)
+    {
         page.section("Configuration").details("config.toml", &config);
     }
-    Ok(page.html())
+    Ok((page.html(), left_out))
 }
 
 /// Reads all lines of a run's `metrics.jsonl` and skips damaged ones. A missing file has none.
@@ -57,19 +75,25 @@ fn html(run: &Path) -> Result<String> {
 /// # Errors
 /// If the file exists but cannot be read.
 pub fn read_metrics(run: &Path) -> Result<Vec<Metrics>> {
-    let path = run.join(METRICS);
-    let bytes = input::read_if_exists(&path, "read", MAX_METRICS)?.unwrap_or_default();
+    let bytes = run_files::read_metrics(run)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// Adds the images of a run, one timeline for each series.
+/// Adds the images of a run, one timeline for each series. Pictures that cannot be shown are left
+/// out, so that the page still shows the others; their errors are returned, and are on the page.
 ///
 /// # Errors
 /// If the run directory cannot be read.
-pub fn timelines(page: &mut Page, run: &Path) -> Result<()> {
-    image_series(run)?.iter().for_each(|(name, files)| timeline(page, name, files));
-    Ok(())
+pub fn timelines(page: &mut Page, run: &Path) -> Result<Vec<Error>> {
+    let mut left_out = Vec::new();
+    for (name, files) in image_series(run)? {
+        timeline(page, &name, files, &mut left_out);
+    }
+    for error in &left_out {
+        page.text(&format!("Not shown: {}.", error.message));
+    }
+    Ok(left_out)
 }
 
 /// Adds charts of the metrics of a run.
@@ -188,11 +212,22 @@ fn image_series(dir: &Path) -> Result<ImageSeries> {
     Ok(series)
 }
 
-fn timeline(page: &mut Page, name: &str, files: &[(String, PathBuf)]) {
+fn timeline(
+    page: &mut Page,
+    name: &str,
+    mut files: Vec<(String, PathBuf)>,
+    left_out: &mut Vec<Error>,
+) {
+    files.retain(|(_, path)| check_picture(path).map_err(|error| left_out.push(error)).is_ok());
     let mut frames = Vec::new();
-    for (time, path) in thin(files) {
-        // A picture that cannot be read is left out, so that the report still shows the others.
-        let Ok(image) = fs::read(path) else { continue };
+    for (time, path) in thin(&files) {
+        let image = match read_picture(path) {
+            Ok(image) => image,
+            Err(error) => {
+                left_out.push(error);
+                continue;
+            }
+        };
         let caption = match time.parse::<u64>() {
             Ok(nimg) => format!("{name} at {} kimg", number(nimg as f64 / 1000.0)),
             Err(_) if files.len() > 1 => format!("{name} before training"),

@@ -4,14 +4,15 @@
 //! with an `Event` of TensorFlow's `event.proto`. Its events have no time of day, as no file of a
 //! run has; TensorBoard shows them by step, which is the number of images seen.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::metrics::Metrics;
 use super::run::read_metrics;
 use crate::atomic_file::atomic_write;
-use crate::{Error, Result};
+use crate::run_files::{MAX_METRICS, check_own};
+use crate::{Error, Result, input};
 
 /// The name of the file. TensorBoard finds it by `tfevents`.
 const NAME: &str = "events.out.tfevents.0.cigan";
@@ -30,12 +31,9 @@ pub fn is_in(run: &Path) -> bool {
 /// If the metrics cannot be read or the file cannot be written.
 pub fn write(run: &Path) -> Result<PathBuf> {
     let path = run.join(NAME);
+    check_own(&path, "read", "remove it; the next report writes it again")?;
     let bytes = events(&read_metrics(run)?);
-    let found = match fs::read(&path) {
-        Ok(found) => found,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(e) => return Err(Error::io(&path, "read", e)),
-    };
+    let found = input::read_if_exists(&path, "read", MAX_METRICS)?.unwrap_or_default();
     match bytes.strip_prefix(&found[..]) {
         Some(new) if !found.is_empty() => File::options()
             .append(true)
@@ -105,6 +103,8 @@ fn varint(bytes: &mut Vec<u8>, mut number: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn line(nimg: f64, loss: f64) -> Metrics {

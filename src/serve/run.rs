@@ -1,6 +1,6 @@
 //! The training run of the open model, which the page watches.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::path::Path;
 
 use serde::Serialize;
@@ -64,13 +64,14 @@ pub fn look(path: &Path, open: &str) -> Option<Run> {
 /// Whether a process trains the run: whether one holds its lock or, on file systems without locks,
 /// whether the process that wrote its file exists. The file stays after the training.
 pub fn is_training(run: &Path) -> bool {
-    let Ok(file) = File::open(run.join(LOCK)) else { return false };
+    let path = run.join(LOCK);
+    let Ok(file) = input::open(&path, "read") else { return false };
     match file.try_lock_shared() {
         Ok(()) => return false,
         Err(TryLockError::WouldBlock) => return true,
         Err(TryLockError::Error(_)) => {}
     }
-    let owner = input::read_text(&run.join(LOCK), "read", MAX_LOCK);
+    let owner = input::read_text(&path, "read", MAX_LOCK);
     owner.is_ok_and(|owner| owner.trim().parse().is_ok_and(is_running))
 }
 
@@ -102,6 +103,8 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]
@@ -114,6 +117,15 @@ mod tests {
         let file = File::options().write(true).open(run.path().join(LOCK)).unwrap();
         file.try_lock().unwrap();
         assert!(is_training(run.path()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_place_of_the_lock_is_not_opened() {
+        let run = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("mkfifo").arg(run.path().join(LOCK)).status();
+        assert!(made.unwrap().success());
+        assert!(!is_training(run.path()));
     }
 
     #[test]

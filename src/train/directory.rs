@@ -13,7 +13,7 @@ use super::trainer::Picture;
 use crate::atomic_file::{atomic_write, atomic_write_with, persistently, remove_leftovers};
 use crate::input;
 use crate::picture::png;
-use crate::run_files::{self, BEST, CONFIG, LOG, MAX_METRICS, METRICS, Series, check_run, list};
+use crate::run_files::{self, BEST, CONFIG, LOG, METRICS, Series, check_run, list};
 use crate::tensorfile::TensorFile;
 use crate::{Error, Result, origin};
 
@@ -131,7 +131,7 @@ impl RunDirectory {
         if fs::hard_link(&model, &kept).is_ok() {
             return Ok(());
         }
-        let mut source = File::open(&model).map_err(|e| Error::io(&model, "read", e))?;
+        let mut source = input::open(&model, "read")?;
         atomic_write_with(&kept, |file| io::copy(&mut source, file).map(drop))
     }
 
@@ -269,7 +269,7 @@ impl RunDirectory {
     pub(super) fn truncate_metrics(&self, lines: usize) -> Result<usize> {
         let path = self.metrics_path();
         // Reads bytes, because a damaged file may not be valid UTF-8.
-        let Some(text) = input::read_if_exists(&path, "read", MAX_METRICS)? else { return Ok(0) };
+        let Some(text) = run_files::read_metrics(&self.path)? else { return Ok(0) };
         // A crash may have cut off the last line.
         let kept: Vec<&[u8]> = text
             .split_inclusive(|&byte| byte == b'\n')

@@ -516,7 +516,10 @@ impl Driver<'_> {
             }
         }
         let written = persistently(|| report::run::write(directory.path()));
-        let path = self.tolerate(written)?;
+        let report::run::Report { path, left_out } = self.tolerate(written)?;
+        for error in left_out {
+            self.tolerate::<()>(Err(error));
+        }
         directory.wrote(&path);
         self.report_timer = Timer::start();
         Some(path)

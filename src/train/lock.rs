@@ -5,7 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::run_files::LOCK;
+use crate::run_files::{LOCK, check_own};
 use crate::{Error, Result};
 
 /// Programs that watch a run hold its lock for a moment, so locking is tried this many times, with
@@ -26,10 +26,12 @@ impl RunLock {
     ///
     /// # Errors
     /// Fails if another process holds the lock (the error names it), or if the file cannot be
-    /// locked.
+    /// locked or is not a file.
     pub fn acquire(dir: &Path) -> Result<Self> {
         let path = dir.join(LOCK);
         let unusable = |e| Error::io(&path, "lock", e);
+        // A link may lead to a file of the user, which the id below would replace.
+        check_own(&path, "lock", "remove it; it is made again")?;
         let mut file = File::options()
             .read(true)
             .write(true)
