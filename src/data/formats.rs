@@ -160,9 +160,174 @@ pub(crate) fn recognise(bytes: &[u8]) -> Result<ImageFormat, String> {
     }
 }
 
+/// An image, by the first bytes of a file whose name does not say that it is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unnamed {
+    /// It can be read; names of its format have this extension.
+    Readable(&'static str),
+    /// It cannot be read; the name of its format.
+    Unreadable(&'static str),
+}
+
+impl Unnamed {
+    /// The reason for skipping it.
+    pub fn reason(self) -> String {
+        match self {
+            Self::Readable(usual) => {
+                format!("is an image, but its name does not end in .{usual}{RENAME}")
+            }
+            Self::Unreadable(format) => unsupported(format),
+        }
+    }
+}
+
+/// Ends the reason for skipping an image that has to be renamed.
+const RENAME: &str = "; rename it";
+/// Ends the reason for skipping an image that has to be converted.
+const CONVERT: &str = "; convert it to PNG or JPEG";
+
+/// The hint if these are the reasons for skipping all files of a source: its images are to be renamed
+/// or converted. None if others are among them.
+pub(crate) fn advice<'a>(mut reasons: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+    let (mut rename, mut convert) = (false, false);
+    let known = reasons.all(|reason| {
+        rename |= reason.ends_with(RENAME);
+        convert |= reason.ends_with(CONVERT);
+        reason.ends_with(RENAME) || reason.ends_with(CONVERT)
+    });
+    match (known, rename, convert) {
+        (true, true, true) => Some("rename the images, or convert them to PNG or JPEG"),
+        (true, true, false) => Some("rename the images"),
+        (true, false, true) => Some("convert the images to PNG or JPEG"),
+        _ => None,
+    }
+}
+
+/// Number of first bytes that [`unnamed`] looks at.
+pub(crate) const UNNAMED_HEAD: u64 = 132;
+
+/// Recognises an image by the first [`UNNAMED_HEAD`] bytes of a file with any name; `None` if it is
+/// something else. Formats whose first bytes may begin a text are only recognised if the header is
+/// consistent. TGA is not recognised.
+pub(crate) fn unnamed(head: &[u8]) -> Option<Unnamed> {
+    if let Some(format) = unreadable_content(head) {
+        return Some(Unnamed::Unreadable(format));
+    }
+    if is_big_tiff(head) {
+        return Some(Unnamed::Readable("tif"));
+    }
+    let format = image::guess_format(head).ok()?;
+    let consistent = match format {
+        ImageFormat::Bmp => is_bmp(head),
+        ImageFormat::Pnm => is_pnm(head),
+        ImageFormat::Ico => is_ico(head),
+        _ => true,
+    };
+    (consistent && format.reading_enabled())
+        .then(|| format.extensions_str().first().copied())?
+        .map(Unnamed::Readable)
+}
+
+/// The format of an image that cannot be read, by the first bytes of a file.
+fn unreadable_content(head: &[u8]) -> Option<&'static str> {
+    const FORMATS: &[(usize, &[u8], &str)] = &[
+        (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
+        (0, b"\xff\x0a", "JPEG XL"),
+        (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
+        (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+        (0, b"\xff\xd8\xff\xf7", "JPEG-LS"),
+        (0, b"II\xbc\x01", "JPEG XR"),
+        (0, b"8BPS\0", "Photoshop"),
+        (0, b"gimp xcf", "GIMP"),
+        (0, b"#?RADIANCE", "Radiance HDR"),
+        (0, b"#?RGBE", "Radiance HDR"),
+        (0, b"v/1\x01", "OpenEXR"),
+        (0, b"DDS \x7c\0\0\0", "DDS"),
+        (0, b"\xabKTX ", "KTX"),
+        (0, b"BPG\xfb", "BPG"),
+        (0, b"<svg", "SVG"),
+        (0, b"\x8aMNG\r\n", "MNG"),
+        (0, b"\x8bJNG\r\n", "JNG"),
+        (0, b"icns\0", "Apple icon"),
+        (0, b"\xd7\xcd\xc6\x9a\0\0", "WMF"),
+        (0, b"AT&TFORM", "DjVu"),
+        (0, b"SIMPLE  =", "FITS"),
+        (128, b"DICM", "DICOM"),
+        (8, b"CR\x02\0", "raw camera"),
+        (0, b"FUJIFILMCCD-RAW", "raw camera"),
+        (0, b"IIRO\x08\0", "raw camera"),
+        (0, b"IIRS\x08\0", "raw camera"),
+        (0, b"MMOR\0", "raw camera"),
+        (0, b"IIU\0", "raw camera"),
+        (0, b"FOVb", "raw camera"),
+    ];
+    let known = FORMATS
+        .iter()
+        .find(|(at, magic, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
+    known.map(|(_, _, format)| *format).or_else(|| brand(head))
+}
+
+/// The format of an image in a container of ISO, by its brand. Videos have other brands.
+fn brand(head: &[u8]) -> Option<&'static str> {
+    if head.get(4..8) != Some(b"ftyp") {
+        return None;
+    }
+    match head.get(8..12)? {
+        b"avif" | b"avis" => Some("AVIF"),
+        b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"mif2" | b"msf1" => {
+            Some("HEIC")
+        }
+        b"jp2 " | b"jpx " | b"jpm " => Some("JPEG 2000"),
+        b"crx " => Some("raw camera"),
+        _ => None,
+    }
+}
+
+/// Whether the header is that of a BMP: one of its lengths follows.
+fn is_bmp(head: &[u8]) -> bool {
+    let known = |size: &[u8; 4]| {
+        matches!(u32::from_le_bytes(*size), 12 | 16 | 40 | 52 | 56 | 64 | 108 | 124)
+    };
+    head.get(14..18).and_then(|size| size.try_into().ok()).is_some_and(known)
+}
+
+/// Whether the header is that of a PNM: two numbers or a comment follow, or in PAM a keyword.
+fn is_pnm(head: &[u8]) -> bool {
+    let rest = head.get(2..).unwrap_or_default();
+    let Some((b' ' | b'\t' | b'\r' | b'\n', _)) = rest.split_first() else { return false };
+    let first = rest.trim_ascii_start();
+    if first.starts_with(b"#") {
+        return true;
+    }
+    if head.starts_with(b"P7") {
+        return ["WIDTH", "HEIGHT", "DEPTH", "MAXVAL", "TUPLTYPE"]
+            .iter()
+            .any(|word| first.starts_with(word.as_bytes()));
+    }
+    let digits = first.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let second = first[digits..].trim_ascii_start();
+    digits > 0
+        && second.len() < first.len() - digits
+        && second.first().is_some_and(u8::is_ascii_digit)
+}
+
+/// Whether the header is that of an icon: the first of its images has planes and bits of a pixel
+/// that icons can have, and begins after the directory.
+fn is_ico(head: &[u8]) -> bool {
+    let Some(head) = head.get(..22) else { return false };
+    let number = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
+    let place = u32::from_le_bytes([head[18], head[19], head[20], head[21]]);
+    let count = number(4);
+    count > 0
+        && head[9] == 0
+        && number(10) <= 1
+        && matches!(number(12), 0 | 1 | 4 | 8 | 16 | 24 | 32)
+        && place >= 6 + 16 * u32::from(count)
+}
+
 /// The reason for skipping an image of a format that cannot be read.
 pub(crate) fn unsupported(format: &str) -> String {
-    format!("is an image in the {format} format, which cannot be read; convert it to PNG or JPEG")
+    format!("is an image in the {format} format, which cannot be read{CONVERT}")
 }
 
 /// Whether the header is that of a TIFF with offsets of 64 bits.
@@ -187,18 +352,11 @@ fn is_tga(bytes: &[u8]) -> bool {
 
 /// Why `bytes` are not an image that can be read.
 fn not_an_image(bytes: &[u8]) -> String {
+    if let Some(format) = unreadable_content(bytes) {
+        return unsupported(format);
+    }
     if let Some(b"ftyp") = bytes.get(4..8) {
-        return match bytes.get(8..12) {
-            Some(b"avif" | b"avis") => unsupported("AVIF"),
-            Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"mif1" | b"msf1") => unsupported("HEIC"),
-            _ => "is a video, not an image".into(),
-        };
-    }
-    if bytes.starts_with(b"\0\0\0\x0cJXL ") || bytes.starts_with(b"\xff\x0a") {
-        return unsupported("JPEG XL");
-    }
-    if bytes.starts_with(b"\0\0\0\x0cjP  ") || bytes.starts_with(b"\xff\x4f\xff\x51") {
-        return unsupported("JPEG 2000");
+        return "is a video, not an image".into();
     }
     if let Some(kind) = mistaken::recognise(bytes) {
         return format!("is {}; {}", kind.name, kind.hint);
@@ -223,6 +381,39 @@ mod tests {
         assert_eq!(unreadable_format("a/b.HEIC"), Some("HEIC"));
         assert_eq!(unreadable_format("b.nef"), Some("raw camera"));
         assert_eq!(unreadable_format("b.png"), None);
+    }
+
+    #[test]
+    fn images_are_recognised_by_their_first_bytes_and_nothing_else() {
+        let png = Some(Unnamed::Readable("png"));
+        let icon = b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0\x68\x04\0\0\x16\0\0\0";
+        for (head, found) in [
+            (&b"\x89PNG\r\n\x1a\n"[..], png),
+            (b"\xff\xd8\xff\xe0", Some(Unnamed::Readable("jpg"))),
+            (b"II\x2b\0\x08\0\0\0", Some(Unnamed::Readable("tif"))),
+            (b"P6\n# made by hand\n3 3", Some(Unnamed::Readable("pbm"))),
+            (b"P5 12 9 255 ", Some(Unnamed::Readable("pbm"))),
+            (icon, Some(Unnamed::Readable("ico"))),
+            (b"\0\0\0\x18ftypheic\0\0\0\0", Some(Unnamed::Unreadable("HEIC"))),
+            (b"\0\0\0\x20ftypavif\0\0\0\0", Some(Unnamed::Unreadable("AVIF"))),
+            (b"\0\0\0\x0cjP  \r\n\x87\n", Some(Unnamed::Unreadable("JPEG 2000"))),
+            (b"\xff\x0a\xfa\x7f", Some(Unnamed::Unreadable("JPEG XL"))),
+            (b"8BPS\0\x01", Some(Unnamed::Unreadable("Photoshop"))),
+            (b"BMW and other cars, and more", None),
+            (b"P3 is the third picture", None),
+            (b"P2 5 birds", None),
+            (b"\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", None),
+            (b"\0\0\0\x20ftypisom\0\0\0\0", None),
+            (b"# A title", None),
+            (b"", None),
+        ] {
+            assert_eq!(unnamed(head), found, "{head:?}");
+        }
+        for size in [40u8, 99] {
+            let mut head = *b"BM\x40\0\0\0\0\0\0\0\x36\0\0\0\0\0\0\0";
+            head[14] = size;
+            assert_eq!(unnamed(&head).is_some(), size == 40);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::archive::{ArchiveWriter, output};
 use super::budget::Budget;
 use super::crop::{self, Crop};
 use super::decode::{Decoded, Encoded, encode_png};
+use super::formats;
 use super::manifest::Manifest;
 use super::own_pictures::is_own;
 use super::record::{ImageRecord, Provenance, Skipped, Split};
@@ -190,7 +191,7 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     let mut listing = Arc::into_inner(listing)
         .ok_or_else(|| Error::internal("a thread still reads the source"))?;
     if writer.is_empty() {
-        return Err(nothing_left(&options.src, &skipped, &listing.notes));
+        return Err(nothing_left(&options.src, &skipped, &listing));
     }
     let source = Provenance {
         format: listing.format.name().into(),
@@ -219,11 +220,8 @@ pub fn prepare(options: &PrepareOptions, events: &mut dyn FnMut(PrepareEvent)) -
     let mut notes = std::mem::take(&mut listing.notes);
     let manifest = writer.finish(source, listing.class_names, skipped)?;
     if options.split.is_none() && manifest.images.iter().all(|i| i.split != Split::Train) {
-        notes.push(
-            "no image is in the split train, which training reads; names such as val/ and test_1.png \
-             state other splits"
-                .into(),
-        );
+        let why = other_splits(&manifest.source.split);
+        notes.push(format!("no image is in the split train, which training reads{why}"));
     }
     Ok(Summary { notes, ..Summary::of(&options.out, manifest) })
 }
@@ -436,23 +434,38 @@ fn record(item: &SourceItem) -> ImageRecord {
     }
 }
 
+/// What gives images other splits than train, if that was `rule` of
+/// [`Provenance::split`](super::record::Provenance::split).
+fn other_splits(rule: &str) -> &'static str {
+    match rule {
+        "folder" | "file name" => "; names such as val/ and test_1.png state other splits",
+        "metadata" => "; the metadata state other splits",
+        "recipe1m" => "; `partition` in layer1.json states other splits",
+        "cub image" => "; train_test_split.txt states other splits",
+        "cub class" => "; the lists of the split by class state other splits",
+        _ => "",
+    }
+}
+
 /// The error if every image was skipped, with the first reasons.
-fn nothing_left(src: &Path, skipped: &[Skipped], notes: &[String]) -> Error {
+fn nothing_left(src: &Path, skipped: &[Skipped], listing: &Listing) -> Error {
     let few: Vec<String> =
         skipped.iter().take(3).map(|s| format!("{}: {}", s.file, s.reason)).collect();
     let more = skipped.len().saturating_sub(few.len());
     let more =
         if more > 0 { format!("; and {more} more, which --verbose lists") } else { String::new() };
-    let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
+    let notes: String = listing.notes.iter().map(|note| format!("; {note}")).collect();
+    let usual = match formats::advice(skipped.iter().map(|s| s.reason.as_str())) {
+        Some(advice) => advice,
+        None if skipped.iter().all(|s| zip_file::is_unsupported(&s.reason)) => zip_file::REPACK,
+        None => "check that SRC is complete, and that --format names its layout",
+    };
     Error::user(format!(
         "{}: no image could be used: {}{more}{notes}",
         src.display(),
         few.join("; ")
     ))
-    .hint(match skipped.iter().all(|s| zip_file::is_unsupported(&s.reason)) {
-        true => zip_file::REPACK,
-        false => "check that SRC is complete, and that --format names its layout",
-    })
+    .hint(listing.link_hint().unwrap_or_else(|| usual.to_owned()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ const WREN: &str = "002.Wren/Wren_1";
 const ROOT: &str = "birds/CUB_200_2011";
 
 /// Two classes of two birds; the second bird of each is in the test split.
-fn birds() -> Tree {
+pub fn birds() -> Tree {
     let tree = Tree::new();
     let root = |file: &str| format!("{ROOT}/{file}");
     let names = ["001.Auk/Auk_1", "001.Auk/Auk_2", "002.Wren/Wren_1", "002.Wren/Wren_2"];
@@ -276,6 +276,24 @@ fn other_values_of_the_split_are_named_with_their_line() {
         "{found:?}"
     );
     assert!(found[1].contains("train_test_split.txt:3 states \"train\""), "{found:?}");
+}
+
+/// NABirds has gaps in its classes.
+#[test]
+fn classes_with_gaps_may_be_read_as_a_folder() {
+    let tree = birds();
+    tree.write(&format!("{ROOT}/classes.txt"), "1 001.Auk\n3 002.Wren\n");
+    let error = tree.prepare("birds", |_| {}).err().unwrap();
+    assert!(error.message.contains("class 2 is missing"), "{error}");
+    assert!(error.hint.unwrap().contains("--format folder"));
+}
+
+#[test]
+fn the_remark_about_a_missing_split_names_its_file() {
+    let (summary, _) = with(&[("train_test_split.txt", "2 0\n4 0\n7 0\n9 0\n")]);
+    let notes = summary.notes.join("\n");
+    assert!(notes.contains("no image is in the split train"), "{notes}");
+    assert!(notes.contains("train_test_split.txt states") && !notes.contains("val/"), "{notes}");
 }
 
 #[test]

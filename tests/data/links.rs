@@ -176,3 +176,34 @@ fn an_image_with_several_names_on_the_disk_is_used_once() {
     let notes = notes(&summary);
     assert!(notes.contains("each of which is used once"), "{notes}");
 }
+
+/// The cache of Hugging Face: links in `snapshots/` lead to `blobs/`.
+#[test]
+fn the_folder_that_contains_links_and_files_is_named() {
+    let tree = Tree::new();
+    for (i, name) in ["train/a.png", "test/b.png", "metadata.csv"].iter().enumerate() {
+        let blob = format!("blobs/{i}{i}{i}");
+        let csv = b"file_name,text\ntrain/a.png,red\ntest/b.png,blue\n".to_vec();
+        let bytes = if name.ends_with("csv") { csv } else { flat([i as u8, 2, 3]) };
+        tree.write(&format!("h/{blob}"), bytes);
+        let link = tree.path(&format!("h/snapshots/x/{name}"));
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        let up = "../".repeat(2 + name.matches('/').count());
+        std::os::unix::fs::symlink(format!("{up}{blob}"), link).unwrap();
+    }
+    let outer = tree.path("h").canonicalize().unwrap();
+    let named = format!("give {} as SRC", outer.display());
+    let error = tree.prepare("h/snapshots/x", |_| {}).err().unwrap();
+    assert!(error.hint.as_ref().unwrap().contains(&named), "{error:?}");
+    // The advice works, and metadata that were read through a link do not count as unread.
+    let (summary, archive) = tree.prepare("h", |_| {}).unwrap();
+    assert_eq!(archive.len(), 2, "{:?}", summary.skipped);
+    let texts: Vec<_> = archive.images().iter().map(|image| image.captions.join("")).collect();
+    assert_eq!(texts, ["red", "blue"]);
+    let found = notes(&summary);
+    assert!(!found.contains("not read") && !found.contains("as SRC"), "{found}");
+    // Beside images that can be used, a remark names it.
+    tree.write("h/snapshots/x/c.png", flat([9, 9, 9]));
+    let (summary, _) = tree.prepare("h/snapshots/x", |_| {}).unwrap();
+    assert!(notes(&summary).contains(&named), "{}", notes(&summary));
+}

@@ -127,3 +127,71 @@ fn images_without_an_extension_are_found_among_many_files() {
         }
     }
 }
+
+/// The content of a file tells that it is an image, whatever its name.
+#[test]
+fn images_under_any_name_are_listed() {
+    let picture = flat([1, 2, 3]);
+    let heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic";
+    let avif = b"\0\0\0\x20ftypavif\0\0\0\0avifmif1";
+    let jp2 = b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ";
+    let rename = "does not end in .png; rename it";
+    for (name, bytes, found) in [
+        ("IMG_1", &heic[..], "HEIC format, which cannot be read; convert"),
+        ("IMG_2.edit", avif, "AVIF format, which cannot be read; convert"),
+        ("IMG_3", jp2, "JPEG 2000 format, which cannot be read; convert"),
+        ("IMG_4", b"\xff\x0a\xfa\x7f\x90", "JPEG XL format, which cannot be read; convert"),
+        ("photo.bin", &picture, rename),
+        ("photo.db", &picture, rename),
+        ("photo.log", &picture, rename),
+        ("photo.html", &picture, rename),
+        ("photo.json", &picture, rename),
+        ("photo.txt", &picture, rename),
+        ("photo.mp4", &picture, rename),
+        ("label.pkl", heic, "HEIC format"),
+    ] {
+        Files::images(&["a.png"]).and(name, bytes).both(|kind, summary, _| {
+            let skipped = skipped(summary).join("\n");
+            assert!(skipped.starts_with(name) && skipped.contains(found), "{kind}: {skipped}");
+        });
+    }
+    // Texts that begin like an image.
+    for text in ["BMW and Audi", "P1 is the first picture", "P2 5 birds", "# A title"] {
+        Files::images(&["a.png"]).and("notes.md", text).both(|kind, summary, _| {
+            assert!(summary.skipped.is_empty(), "{kind}: {text}: {:?}", summary.skipped);
+        });
+    }
+    for (bytes, found) in [(&heic[..], "convert them"), (&picture, "rename them")] {
+        Files::default().and("IMG_1", bytes).both_with(
+            |_| {},
+            |kind, result| {
+                let error = result.err().unwrap();
+                let hint = error.hint.unwrap_or_default();
+                assert!(error.message.contains("IMG_1"), "{kind}: {}", error.message);
+                assert!(hint.contains(found) && !hint.contains("path"), "{kind}: {hint}");
+            },
+        );
+    }
+}
+
+#[test]
+fn images_after_many_files_with_their_extension_are_listed() {
+    let tree = Tree::new();
+    for i in 0..300 {
+        tree.write(&format!("src/n{i:03}.part"), "nothing");
+    }
+    tree.write("src/a.png", flat([1, 2, 3])).write("src/z.part", flat([1, 2, 3]));
+    let (summary, _) = tree.prepare("src", |_| {}).unwrap();
+    assert_eq!(
+        skipped(&summary),
+        ["z.part: is an image, but its name does not end in .png; rename it"]
+    );
+}
+
+#[test]
+fn images_under_any_name_beside_cub_are_listed() {
+    let tree = crate::cub::birds();
+    tree.write("birds/CUB_200_2011/images/IMG_1", flat([1, 2, 3]));
+    let (summary, _) = tree.prepare("birds", |_| {}).unwrap();
+    assert!(skipped(&summary)[0].contains("IMG_1: is an image"), "{:?}", summary.skipped);
+}

@@ -108,8 +108,8 @@ pub(super) fn list(tree: Tree, caption_column: Option<&str>) -> Result<Listing> 
     texts.remark(&mut listing);
     links.remark(&tree, &images, &mut listing);
     let left_out = metadata.left_out.keys();
-    let used = images.iter().chain(&texts.seen).chain(&metadata.files).chain(left_out).copied();
-    report_unused(&tree, &used.collect(), &mut listing);
+    let used = images.iter().chain(&texts.seen).chain(&metadata.files).chain(left_out);
+    report_unused(&tree, &used.map(|&at| tree.original(at)).collect(), &mut listing);
     listing.tree = Some(tree);
     Ok(listing)
 }

@@ -8,7 +8,7 @@ use super::cub;
 use super::listing::Format;
 use super::recipe1m;
 use super::tree::{Tree, file_name, parent};
-use super::unused::{counted, few};
+use super::unused::{UnnamedPictures, counted, few};
 use crate::data::formats::{self, is_image_name};
 use crate::data::manifest::{self, AnyManifest, MANIFEST_FILE, Manifest};
 use crate::error::{Error, Result};
@@ -313,20 +313,38 @@ fn lacks(tree: &Tree, what: &str, hint: &str) -> Error {
 fn no_layout(tree: &Tree, notes: &[String]) -> Error {
     let packed: Vec<String> =
         tree.names().filter(|name| super::unused::is_packed(name)).map(str::to_owned).collect();
-    let unreadable: Vec<String> = tree
+    let mut unreadable: Vec<String> = tree
         .names()
         .filter(|name| formats::unreadable_format(name).is_some())
         .map(str::to_owned)
         .collect();
     let also = notes.iter().map(|note| format!("; {note}")).collect::<String>();
-    let unnamed = super::unused::unnamed_pictures(tree);
+    let UnnamedPictures { readable: unnamed, unreadable: others, unopened } =
+        UnnamedPictures::of(tree);
+    unreadable.extend(others);
+    let also = match unopened {
+        0 => also,
+        count => {
+            format!("{also}; {} not opened, because there are too many", counted(count, "file"))
+        }
+    };
     let (found, hint) = if !unnamed.is_empty() {
+        let rest = match &unreadable[..] {
+            [] => String::new(),
+            names => format!("; and in unsupported formats: {}", few(names, names.len())),
+        };
         (
             format!(
-                "; found images whose names do not end like those of images: {}",
+                "; found images whose names do not end like those of images: {}{rest}",
                 few(&unnamed, unnamed.len())
             ),
-            "rename them, so that their names end in .jpg or .png",
+            match unreadable.is_empty() {
+                true => "rename them, so that their names end in .jpg or .png",
+                false => {
+                    "rename those that can be read, so that their names end in .jpg or .png, and \
+                     convert the others to PNG or JPEG"
+                }
+            },
         )
     } else if !unreadable.is_empty() {
         (

@@ -266,6 +266,24 @@ impl Listing {
         name_lists::list(&mut self.listed, what, names);
     }
 
+    /// The hint about links that were not followed because they lead out of the source, if any.
+    pub(crate) fn link_hint(&self) -> Option<String> {
+        let tree = self.tree.as_ref()?;
+        let both = tree.around_links.as_deref()?;
+        // Nobody wants a whole disk, or the home of every user, as a source.
+        Some(match both.components().count() > 2 {
+            true => format!(
+                "links in SRC lead to files outside of it; give {} as SRC, which contains both",
+                both.display()
+            ),
+            false => {
+                "links in SRC lead to files outside of it; copy the files themselves into SRC \
+                      (`cp -rL`)"
+                    .to_owned()
+            }
+        })
+    }
+
     /// Whether the source comes with bounding boxes.
     pub fn has_boxes(&self) -> bool {
         self.items.iter().any(|item| item.bounding_box.is_some())

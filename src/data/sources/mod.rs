@@ -117,6 +117,10 @@ pub fn list(src: &Path, options: &ListOptions) -> Result<Listing> {
         "give such a folder as SRC, or read its images without their captions with --format folder",
     );
     listing.remark("runs of cigan in SRC are not used", &runs, "");
+    // Without any image, the hint says it.
+    if !listing.items.is_empty() {
+        listing.notes.extend(listing.link_hint());
+    }
     listing.leave_out_repeated();
     listing.remark(
         "names that are not UTF-8 were read as code page 437 and may be wrong",

@@ -1,13 +1,13 @@
 //! Files that a source contains but that are not used, so that nothing is lost silently.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::captions::is_caption_file;
 use super::listing::Listing;
 use super::split_names;
 use super::tables;
 use super::tree::{Tree, file_name, stem};
-use crate::data::formats::{self, extension};
+use crate::data::formats::{self, Unnamed, extension};
 pub(super) use crate::data::name_lists::few;
 
 /// Extensions of files that contain other files, or data in a form that is not read.
@@ -90,9 +90,8 @@ const PLAIN: &[&str] = &[
 /// Words in the names of files that contain captions or classes in a form that is not read.
 const WORDS: &[&str] =
     &["caption", "annotation", "metadata", "label", "prompt", "description", "sentence"];
-/// Number of files with one unknown extension that are opened without finding an image, before the
-/// other files with this extension are no longer opened.
-const SNIFFED: usize = 200;
+/// Number of files of a source that are opened to see whether they are images.
+const SNIFFED: usize = 100_000;
 
 /// Whether the name of a file says that it contains captions or classes.
 fn is_about_images(name: &str) -> bool {
@@ -128,6 +127,10 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
             listing.skip(name, formats::unsupported(format));
             continue;
         }
+        if let Some(found) = pictures.find(tree, at) {
+            listing.skip(name, found.reason());
+            continue;
+        }
         let extension = extension(name);
         let is_one_of =
             |list: &[&str]| extension.as_deref().is_some_and(|extension| list.contains(&extension));
@@ -146,11 +149,6 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
             videos.push(name.to_owned());
         } else if stems.contains(&stem(name).to_lowercase()) {
             beside.push(name.to_owned());
-        } else if let Some(usual) = pictures.extension(tree, at) {
-            listing.skip(
-                name,
-                format!("is an image, but its name does not end in .{usual}; rename it"),
-            );
         } else if extension.is_some() && !is_one_of(PLAIN) {
             others.push(name.to_owned());
         }
@@ -188,6 +186,7 @@ pub(super) fn report(tree: &Tree, used: &BTreeSet<usize>, listing: &mut Listing)
     note(videos, "videos are not read", "extract their frames as PNG or JPEG files");
     note(others, "not read, because they have unknown extensions", "");
     listing.remark("hidden and system files are ignored", &tree.ignored, "");
+    pictures.remark(listing);
 }
 
 /// Adds notes about images and tables of captions that are in a source but that its layout does not
@@ -216,6 +215,17 @@ pub(super) fn report_pictures(tree: &Tree, used: &BTreeSet<usize>, listing: &mut
         &tables,
         "--format folder reads them",
     );
+    let mut pictures = Pictures::default();
+    for at in (0..tree.len()).filter(|at| !used.contains(at)) {
+        let name = tree.name(at);
+        let named = formats::is_image_name(name)
+            || formats::unreadable_format(name).is_some()
+            || name.starts_with("../");
+        if let Some(found) = (!named).then(|| pictures.find(tree, at)).flatten() {
+            listing.skip(name, found.reason());
+        }
+    }
+    pictures.remark(listing);
 }
 
 /// Whether the name of a file is that of a split: `ImageSets/test.txt`, `val_list.txt`.
@@ -238,33 +248,59 @@ fn is_text_table(name: &str) -> bool {
 }
 
 /// The names of images that do not end like those of images.
-pub(super) fn unnamed_pictures(tree: &Tree) -> Vec<String> {
-    let mut pictures = Pictures::default();
-    let found = (0..tree.len()).filter(|&at| pictures.extension(tree, at).is_some());
-    found.map(|at| tree.name(at).to_owned()).collect()
+#[derive(Default)]
+pub(super) struct UnnamedPictures {
+    /// Those that can be read.
+    pub readable: Vec<String>,
+    /// Those of formats that cannot be read.
+    pub unreadable: Vec<String>,
+    /// Number of files that were not opened, because there are too many.
+    pub unopened: usize,
 }
 
-/// Looks for images among files with unknown extensions.
+impl UnnamedPictures {
+    /// Looks at all files of a tree whose names are not those of images.
+    pub fn of(tree: &Tree) -> Self {
+        let (mut found, mut pictures) = (Self::default(), Pictures::default());
+        let unknown = |at: &usize| formats::unreadable_format(tree.name(*at)).is_none();
+        for at in (0..tree.len()).filter(unknown) {
+            match pictures.find(tree, at) {
+                Some(Unnamed::Readable(_)) => found.readable.push(tree.name(at).to_owned()),
+                Some(Unnamed::Unreadable(_)) => found.unreadable.push(tree.name(at).to_owned()),
+                None => {}
+            }
+        }
+        found.unopened = pictures.unopened.len();
+        found
+    }
+}
+
+/// Looks for images among files whose names are not those of images.
 #[derive(Default)]
 struct Pictures {
-    /// Number of opened files that are not images, by extension.
-    others: HashMap<Option<String>, usize>,
+    /// Number of files that were opened.
+    opened: usize,
+    /// Names of files that were not opened, because there are too many.
+    unopened: Vec<String>,
 }
 
 impl Pictures {
-    /// The usual extension of the image in a file; None if it is not an image.
-    fn extension(&mut self, tree: &Tree, at: usize) -> Option<&'static str> {
-        let extension = extension(tree.name(at));
-        if extension.as_deref().is_some_and(|extension| PLAIN.contains(&extension)) {
+    /// The image in a file; None if it is something else.
+    fn find(&mut self, tree: &Tree, at: usize) -> Option<Unnamed> {
+        if self.opened >= SNIFFED {
+            self.unopened.push(tree.name(at).to_owned());
             return None;
         }
-        let others = self.others.entry(extension).or_default();
-        if *others >= SNIFFED {
-            return None;
-        }
-        let format = image::guess_format(&tree.head(at, 64)).ok();
-        let usual = format.and_then(|format| format.extensions_str().first().copied());
-        *others += usize::from(usual.is_none());
-        usual
+        self.opened += 1;
+        formats::unnamed(&tree.head(at, formats::UNNAMED_HEAD))
+    }
+
+    /// Adds the remark about files that were not opened.
+    fn remark(&self, listing: &mut Listing) {
+        listing.remark(
+            &format!("not opened after {SNIFFED} others, so images among them are not noticed"),
+            &self.unopened,
+            "",
+        );
     }
 }

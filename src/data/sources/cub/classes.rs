@@ -83,7 +83,8 @@ impl Classes {
 /// The names of the classes, which `classes.txt` numbers from 1 or from 0, and the first number.
 fn names(tree: &Tree, table: &Table) -> Result<(Vec<String>, u32)> {
     let shown = |line: u64| format!("{}:{line}", tree.shown(table.name()));
-    let hint = "each line must be a number, counted from 1, and a name";
+    let hint = "each line must be a number, counted from 1, and a name; or read SRC as a plain \
+                folder with --format folder";
     let mut rows: Vec<(u32, &str, u64)> = Vec::new();
     for (number, fields) in table.rows() {
         let line = fields.line;
@@ -105,10 +106,14 @@ fn names(tree: &Tree, table: &Table) -> Result<(Vec<String>, u32)> {
     rows.sort();
     let base = rows.first().map_or(1, |&(number, _, _)| number.min(1));
     match rows.iter().zip(base..).find(|((number, _, _), expected)| number != expected) {
-        Some((_, missing)) => {
-            Err(Error::user(format!("{}: class {missing} is missing", tree.shown(table.name())))
-                .hint("number the classes from 1 on, without gaps"))
-        }
+        Some((_, missing)) => Err(Error::user(format!(
+            "{}: class {missing} is missing",
+            tree.shown(table.name())
+        ))
+        .hint(
+            "number the classes from 1 on, without gaps, or read SRC as a plain folder with \
+                     --format folder",
+        )),
         None => Ok((rows.into_iter().map(|(_, name, _)| name.to_owned()).collect(), base)),
     }
 }

@@ -120,6 +120,7 @@ impl Scan<'_> {
         let (is_dir, is_file) = if kind.is_symlink() {
             match path.canonicalize().and_then(|real| Ok((fs::metadata(&real)?, real))) {
                 Ok((_, real)) if !real.starts_with(&self.root) => {
+                    self.tree.include_link(&self.root, &real);
                     return self.problem(&full, "is a link that leads out of SRC");
                 }
                 Ok((info, real)) => {

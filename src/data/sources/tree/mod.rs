@@ -43,6 +43,9 @@ pub(super) struct Tree {
     originals: HashMap<usize, usize>,
     /// Links to folders of the source, and the names of the folders.
     pub linked_folders: Vec<(String, String)>,
+    /// The nearest folder that contains the source and all files to which links in it lead that are
+    /// not below it. None if there are no such links.
+    pub around_links: Option<PathBuf>,
     /// Folders of results of cigan, which are not part of the source.
     pub runs: Vec<String>,
     /// Entries that cannot be read, and why.
@@ -119,6 +122,7 @@ impl Tree {
             by_composed: HashMap::new(),
             originals: HashMap::new(),
             linked_folders: Vec::new(),
+            around_links: None,
             runs: Vec::new(),
             problems: Vec::new(),
             ignored: Vec::new(),
@@ -204,6 +208,14 @@ impl Tree {
             self.entries.retain(|entry| entry.name != name);
             self.sort();
         }
+    }
+
+    /// Widens [`Tree::around_links`] to contain the file `real`, which is not in the folder `root`.
+    /// Both are absolute and without links.
+    fn include_link(&mut self, root: &Path, real: &Path) {
+        let known = self.around_links.as_deref().unwrap_or(root);
+        let both = known.ancestors().find(|folder| real.starts_with(folder));
+        self.around_links = both.map(Path::to_owned);
     }
 
     fn sort(&mut self) {
