@@ -16,7 +16,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::nn::params;
-use crate::report::Metrics;
 use crate::run_files;
 use crate::settings::Checked;
 use crate::shapes::Shapes;
@@ -299,12 +298,16 @@ impl Model {
     ///
     /// # Errors
     /// Fails if the metadata of the section cannot be read.
-    pub fn record_scores(&mut self, section: &Section, scores: &Metrics) -> Result<()> {
+    pub fn record_scores<'a>(
+        &mut self,
+        section: &Section,
+        scores: impl Iterator<Item = (&'a str, f64)>,
+    ) -> Result<()> {
         if !self.has(section) {
             return Ok(());
         }
         let Entry { settings, mut provenance } = self.entry(section)?;
-        let finite = scores.iter().filter(|(_, value)| value.is_finite());
+        let finite = scores.filter(|(_, value)| value.is_finite());
         provenance.scores = finite.map(|(name, value)| (name.to_owned(), value)).collect();
         self.set(section, &settings, provenance)
     }

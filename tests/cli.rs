@@ -465,8 +465,9 @@ fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
     cigan::picture::png::write(Path::new(&old), &image::RgbImage::new(4, 4), &records).unwrap();
     let shown = cigan.run(&["info", &old]).ok().stdout;
     assert!(shown.contains("does not repeat it exactly"), "{shown}");
-    let reals = format!("{stage2}/reals.png");
-    let shown = cigan.run(&["info", &reals]).ok().stdout;
+    let mut files = fs::read_dir(stage2).unwrap().map(|entry| entry.unwrap().path());
+    let picture = files.find(|file| file.extension().is_some_and(|end| end == "png")).unwrap();
+    let shown = cigan.run(&["info", picture.to_str().unwrap()]).ok().stdout;
     assert!(shown.contains("a picture of the run"), "{shown}");
     // A grid of several images has no command, and a foreign image no metadata.
     let grid = cigan.run(&["info", &format!("{drawn}/grid.png"), "--json"]).ok().json();

@@ -162,7 +162,7 @@ fn evaluation_measures_models_and_controls() {
     let both = evaluate(&words).ok().json();
     // Each model has its own strength, unless one is given.
     let model = cigan::model::Model::open(newest_model(stage3)).unwrap();
-    let own = cigan::systems::cigan::text::section::default_strength(&model);
+    let own = cigan::systems::cigan::text::section::default_strength(&model).unwrap();
     let strengths = [&both, &far].map(|found| found["models"][0]["strength"].as_f64());
     assert!(own.is_some() && strengths == [own, Some(1.0)], "{own:?}, {strengths:?}");
     assert!(both["models"][1]["strength"].is_null());

@@ -55,6 +55,45 @@ fn edited_settings_of_a_run_are_refused() {
     cigan.run(&["verify", &path]).ok();
 }
 
+/// Opening a pipe would wait forever for a writer.
+#[cfg(unix)]
+#[test]
+fn pipes_in_a_run_are_not_waited_for() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let run = cigan.train(&["train-stylegan", "--data", &data, "--tensorboard"], "0.016");
+    let path = run.display().to_string();
+    cigan.run(&["verify", &path]).ok();
+    let events = run.join("events.out.tfevents.0.cigan");
+    fs::remove_file(&events).unwrap();
+    for pipe in [events, run.join("notes.png"), run.join("reals.png")] {
+        let _ = fs::remove_file(&pipe);
+        assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    }
+    let resume = ["train-stylegan", "--resume", &path, "--kimg", "0.024", "--tensorboard"];
+    cigan.run(&resume).ok();
+    assert!(run.join("model-000000024.safetensors").is_file());
+    let ran = cigan.run(&["verify", &path]).fails(1);
+    assert!(ran.stdout.contains("notes.png"), "{}", ran.stdout);
+}
+
+/// What `inputs.toml` records can be given again.
+#[test]
+fn a_run_without_readable_inputs_takes_those_of_the_command() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let run = cigan.train(&["train-stylegan", "--data", &data], "0.016");
+    let path = run.display().to_string();
+    let inputs = run.join("inputs.toml");
+    let resume = ["train-stylegan", "--resume", &path, "--kimg", "0.024"];
+    fs::write(&inputs, "data = 3").unwrap();
+    let refused = cigan.run(&resume).fails(1);
+    refused.says("inputs.toml").says("remove it").hints();
+    let again = [&resume[..], &["--data", &data]].concat();
+    cigan.run(&again).ok().says("the paths of the command line are used");
+    cigan.run(&["train-stylegan", "--resume", &path, "--kimg", "0.032"]).ok();
+}
+
 #[test]
 fn damaged_files_are_found() {
     let cigan = Cigan::new();

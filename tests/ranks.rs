@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use cigan::model::Model;
 use cigan::train::lock::RunLock;
+use common::formula;
 use common::models::{damsm_alone, gan_int_cls, stylegan as generator};
 use common::program::{Cigan, tiny};
 
@@ -282,6 +283,29 @@ fn the_style_encoder_computes_the_same_bits_with_any_number_of_ranks() {
     let words = ["train-style", "--data", &data, "--model", &model];
     let words = [&words[..], &tiny("train-style"), &rounds].concat();
     same_bits(&cigan, &words, ["0.024", "0.048"]);
+}
+
+#[test]
+fn discriminators_of_features_compute_the_same_bits() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let weights = cigan.path("squeezenet.safetensors");
+    formula::squeezenet().write(Path::new(&weights)).unwrap();
+    let aid = format!("squeezenet={weights}");
+    let words = ["train-stylegan", "--data", &data, "--vision-aided", &aid];
+    let more = ["--set", "stylegan.vision.channels=8", "--kimg", "0.048"];
+    let words = [&words[..], &stylegan(), &more].concat();
+    let single = train(&cigan, 1, "single", &words);
+    assert_equal(&single, &train(&cigan, 2, "two", &words), "2 ranks");
+    // A run keeps its discriminators, whose features other weights would change.
+    let other = cigan.path("other.safetensors");
+    let mut changed = formula::squeezenet();
+    changed.insert_f32("conv1.bias".into(), &[64], vec![0.5; 64]).unwrap();
+    changed.write(Path::new(&other)).unwrap();
+    let resume = ["train-stylegan", "--resume", single.to_str().unwrap(), "--kimg", "0.072"];
+    let aid = format!("squeezenet={other}");
+    let refused = cigan.run(&[&resume[..], &["--vision-aided", &aid]].concat()).fails(1);
+    refused.says("--vision-aided: the run uses").hints();
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::settings::Layers;
 use crate::systems::stylegan::{self, STYLEGAN};
 use crate::systems::stylegan_text;
 use crate::train::Request;
-use crate::vision::FeatureChoice;
+use crate::vision::{FeatureChoice, TrunkChoice};
 
 /// Train StyleGAN2-ADA, unconditional by default (stage 1).
 #[derive(Debug, Clone, Args)]
@@ -61,6 +61,13 @@ pub struct TrainStyleganArgs {
     /// networks must be equal (stylegan.network.channel_base and channel_max; see `cigan info`).
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
     pub transfer: Option<PathBuf>,
+    /// Also let discriminators judge the features of a network that recognises objects:
+    /// squeezenet=FILE or vgg16=FILE, with `,layers=fire3+fire9` to choose layers.
+    ///
+    /// Such discriminators may improve short runs (Kumari et al. 2022). Scores that use the same network
+    /// no longer measure quality alone.
+    #[arg(long, value_name = "NETWORK")]
+    pub vision_aided: Option<TrunkChoice>,
     /// Evaluate snapshots on the held-out images of this archive, and keep the one with the best
     /// KID.
     #[arg(long, value_name = "FILE.zip")]
@@ -170,6 +177,7 @@ pub(super) fn run(
         condition: args.condition.map(|condition| condition.name().to_owned()),
         data: args.data.clone(),
         model: args.transfer.clone(),
+        vision: args.vision_aided.as_ref().map(ToString::to_string),
         eval: args.eval.clone(),
         eval_features: args.eval_features.as_ref().map(ToString::to_string),
         reduce: args.ranks.reduce,

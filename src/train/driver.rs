@@ -354,7 +354,7 @@ impl Driver<'_> {
         let Some(section) = self.section.filter(|_| !scores.is_empty()) else { return Ok(model) };
         let mut model = Model::from_file(model, "model");
         model.file_mut().unseal();
-        model.record_scores(section, scores)?;
+        model.record_scores(section, scores.iter())?;
         let model = model.into_file().sealed();
         let path = self.directory.file(Series::Model, self.trainer.nimg());
         let written = persistently(|| model.write(&path));

@@ -37,6 +37,9 @@ pub struct Inputs {
     pub embedding: Option<PathBuf>,
     /// Features of the perceptual loss, as written on the command line.
     pub perceptual: Option<String>,
+    /// Frozen network whose features further discriminators judge, as written on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vision: Option<String>,
     /// Archive that snapshots are evaluated on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eval: Option<PathBuf>,
@@ -82,6 +85,7 @@ impl Inputs {
         self.model = request.model.as_deref().map(absolute).or(self.model);
         self.embedding = request.embedding.as_deref().map(absolute).or(self.embedding);
         self.perceptual = request.perceptual.clone().or(self.perceptual);
+        self.vision = request.vision.clone().or(self.vision);
         self.eval = request.eval.as_deref().map(absolute).or(self.eval);
         self.eval_features = request.eval_features.clone().or(self.eval_features);
         self

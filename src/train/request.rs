@@ -9,8 +9,8 @@ use crate::run_files::{CONFIG, check_resumable};
 use crate::settings::{Layers, RUN};
 
 /// Keys of `[run]` that identify a run. They follow from the command and cannot be set.
-pub(super) const IDENTITY: [&str; 7] =
-    ["command", "name", "data", "model", "embedding", "eval", "perceptual"];
+pub(super) const IDENTITY: [&str; 8] =
+    ["command", "name", "data", "model", "embedding", "eval", "perceptual", "vision"];
 
 /// The options of a training command.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +47,8 @@ pub struct Request {
     pub embedding: Option<PathBuf>,
     /// Features of the perceptual loss, as written on the command line.
     pub perceptual: Option<String>,
+    /// Frozen network whose features further discriminators judge, as written on the command line.
+    pub vision: Option<String>,
     /// Archive that snapshots are evaluated on.
     pub eval: Option<PathBuf>,
     /// Features for the evaluation, as written on the command line.

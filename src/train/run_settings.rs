@@ -45,6 +45,9 @@ pub struct RunSettings {
     /// Identity of the perceptual loss's features; empty for runs without that loss.
     #[serde(default)]
     pub perceptual: String,
+    /// Identity of the frozen network whose features further discriminators judge; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub vision: String,
     /// Thousands of images between two lines of metrics.
     pub tick_kimg: f64,
     /// Thousands of images between two snapshots.
@@ -71,6 +74,7 @@ impl RunSettings {
             embedding: String::new(),
             eval: String::new(),
             perceptual: String::new(),
+            vision: String::new(),
             tick_kimg: 1.0,
             snapshot_kimg: SNAPSHOT_KIMG,
             snapshot_minutes: 60.0,

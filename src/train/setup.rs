@@ -379,6 +379,26 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         })
     }
 
+    /// Records the identity `what` of the features that further discriminators judge; `None` for no such
+    /// discriminators.
+    ///
+    /// # Errors
+    /// Fails if the run began with others.
+    pub fn record_vision(&mut self, what: Option<&str>) -> Result<()> {
+        let what = what.unwrap_or_default();
+        let name = |identity: &str| match identity {
+            "" => "no features of another network".to_owned(),
+            other => other.to_owned(),
+        };
+        if self.resumed && self.run.vision != what {
+            let (before, now) = (name(&self.run.vision), name(what));
+            return Err(Error::user(format!("--vision-aided: the run uses {before}, not {now}"))
+                .hint("omit the flag and restore the weight file, or start a new run"));
+        }
+        what.clone_into(&mut self.run.vision);
+        Ok(())
+    }
+
     /// The resolved configuration as TOML, as it is written to `config.toml`.
     ///
     /// # Errors

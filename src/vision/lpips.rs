@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 
-use super::{Features, SqueezeNet, Vgg16};
+use super::{Features, Trunk};
 use crate::error::{Error, Result};
 use crate::nn::params::from_host;
 use crate::nn::resize::bilinear;
@@ -13,21 +13,12 @@ use crate::weights::{self, WeightReader};
 
 /// The layers of VGG16 that LPIPS compares.
 pub const VGG16: [&str; 5] = ["conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"];
-/// The layers of SqueezeNet that LPIPS compares.
+/// The layers of SqueezeNet that LPIPS compares. Distances are only comparable with published ones for
+/// torchvision's weights.
 pub const SQUEEZENET: [&str; 7] = ["conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"];
 
 /// Smallest side; smaller images are upscaled to it, as the authors advise.
 pub const LEAST_SIDE: usize = 64;
-
-/// The feature network of LPIPS.
-#[derive(Debug, Clone)]
-pub enum Trunk {
-    /// VGG16 with the layers [`VGG16`].
-    Vgg16(Vgg16),
-    /// SqueezeNet with the layers [`SQUEEZENET`]. Distances are only comparable with published ones
-    /// for torchvision's weights.
-    SqueezeNet(SqueezeNet),
-}
 
 /// The LPIPS distance: d(x, y) = Σ over layers of the mean over pixels of Σ_c w_c·(x̂_c − ŷ_c)²,
 /// where x̂ is a layer with the vector at each pixel normalised to length 1.
@@ -39,7 +30,8 @@ pub struct Lpips {
 }
 
 impl Lpips {
-    /// Loads the linear weights (`lin0.model.1.weight` `[1, C, 1, 1]` and so on).
+    /// Loads the linear weights for `trunk`, whose layers must be [`VGG16`] or [`SQUEEZENET`]
+    /// (`lin0.model.1.weight` `[1, C, 1, 1]` and so on).
     ///
     /// # Errors
     /// Fails if the file cannot be read, belongs to another trunk or has negative weights.
@@ -114,21 +106,5 @@ impl Features for Lpips {
                 x / length * root.clone() * channels.sqrt()
             })
             .collect()
-    }
-}
-
-impl Trunk {
-    fn widths(&self) -> Vec<usize> {
-        match self {
-            Trunk::Vgg16(vgg16) => vgg16.widths(),
-            Trunk::SqueezeNet(squeezenet) => squeezenet.widths(),
-        }
-    }
-
-    fn activations(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        match self {
-            Trunk::Vgg16(vgg16) => vgg16.activations(images),
-            Trunk::SqueezeNet(squeezenet) => squeezenet.activations(images),
-        }
     }
 }

@@ -6,6 +6,8 @@ pub mod inception;
 pub mod lpips;
 pub mod source;
 pub mod squeezenet;
+pub mod trunk;
+pub mod trunk_choice;
 pub mod unit;
 pub mod vgg16;
 
@@ -16,6 +18,8 @@ pub use inception::Inception;
 pub use lpips::Lpips;
 pub use source::PerceptualChoice;
 pub use squeezenet::SqueezeNet;
+pub use trunk::Trunk;
+pub use trunk_choice::TrunkChoice;
 pub use unit::Perceptual;
 pub use vgg16::Vgg16;
 

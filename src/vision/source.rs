@@ -6,8 +6,7 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 
-use super::lpips::{self, Trunk};
-use super::{Features, Lpips, SqueezeNet, Vgg16, squeezenet, vgg16};
+use super::{Features, Lpips, SqueezeNet, Trunk, Vgg16, lpips, squeezenet, vgg16};
 use crate::error::{Error, Result};
 use crate::tensorfile::content_hash;
 

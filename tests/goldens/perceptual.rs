@@ -9,8 +9,9 @@ use crate::common::{Golden, formula};
 use burn::tensor::Tensor;
 use cigan::nn::params;
 use cigan::tensorfile::TensorFile;
-use cigan::vision::lpips::{self, Trunk};
-use cigan::vision::{Features, Lpips, Perceptual, SqueezeNet, Vgg16, squeezenet, vgg16};
+use cigan::vision::{
+    Features, Lpips, Perceptual, SqueezeNet, Trunk, Vgg16, lpips, squeezenet, vgg16,
+};
 
 #[test]
 fn the_formula_is_the_same() {

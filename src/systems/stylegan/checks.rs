@@ -2,6 +2,7 @@
 
 use super::settings::{Architecture, AugmentSettings, NetworkSettings, StyleganSettings};
 use super::shapes::{discriminator, generator};
+use super::vision::VisionSettings;
 use crate::data::MAX_CLASSES;
 use crate::error::{Error, Result, positive};
 use crate::settings::Checked;
@@ -108,6 +109,7 @@ impl Checked for StyleganSettings {
             .hint("use a smaller number; 0 trains all convolutions, 4 freezes the first block"));
         }
         self.augment.check()?;
+        self.vision.check()?;
         self.matching.check("stylegan.matching")?;
         if !(0.0..=1.0).contains(&self.style_mixing) {
             return Err(Error::user(format!(
@@ -117,6 +119,15 @@ impl Checked for StyleganSettings {
             .hint("use a value from 0 to 1"));
         }
         Ok(())
+    }
+}
+
+impl Checked for VisionSettings {
+    fn check(&self) -> Result<()> {
+        within("stylegan.vision.weight", self.weight, 0.0..=MAX_WEIGHT)?;
+        within("stylegan.vision.channels", self.channels, 1..=MAX_WIDTH)?;
+        within("stylegan.vision.p", self.p, 0.0..=1.0)?;
+        within("stylegan.vision.side", self.side, 32..=1024)
     }
 }
 

@@ -30,6 +30,7 @@ pub mod synthesis;
 pub mod system;
 pub mod train;
 pub mod transfer;
+pub mod vision;
 
 pub use discriminator::Discriminator;
 pub use features::DiscriminatorFeatures;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::precision::Precision;
+use super::vision::VisionSettings;
 use crate::error::{Error, Result};
 use crate::language::SentenceSettings;
 use crate::nn::{AdamSettings, ema};
@@ -190,6 +191,9 @@ pub struct StyleganSettings {
     pub mirror: bool,
     /// Augmentation of what the discriminator sees.
     pub augment: AugmentSettings,
+    /// Discriminators of the features of a frozen network; only with `--vision-aided`.
+    #[serde(default)]
+    pub vision: VisionSettings,
     /// Number of first convolutions of D to freeze: from RGB, then each block's conv0, conv1, skip.
     pub freeze_d: usize,
     /// Image-caption matching; only in text-conditional networks.
@@ -283,6 +287,7 @@ impl StyleganSettings {
                 interval: 4,
                 kimg: 500.0,
             },
+            vision: VisionSettings::auto(resolution),
             freeze_d: 0,
             matching: MatchingSettings::default(),
         }

@@ -1,11 +1,13 @@
 //! The stage behind `train-stylegan`: defaults, conditions, transfer and the evaluation of
 //! snapshots.
 
+use burn::tensor::Device;
 use toml::Table;
 
 use super::conditioning::{Classes, Conditioning};
 use super::train::StyleganTrainer;
 use super::transfer::Transferred;
+use super::vision::VisionFeatures;
 use super::{STYLEGAN, StyleganSettings};
 use crate::data::Archive;
 use crate::error::{Error, Result};
@@ -14,6 +16,7 @@ use crate::settings::layers::to_table;
 use crate::settings::{Checked, Layers};
 use crate::systems::gan::AdversarialLoss;
 use crate::train::{Context, Request, Setup, Stage, TrainingOutcome};
+use crate::vision::TrunkChoice;
 
 /// The value of `--condition` for classes.
 pub const CLASS: &str = "class";
@@ -134,6 +137,7 @@ pub fn train<C: Conditioning>(
     };
     let device = context.open_device(setup.settings.least_memory())?;
     let evaluator = setup.open_evaluator(context, &device)?;
+    let features = open_vision(&mut setup, &device)?;
     setup.drive(
         context,
         |setup, state, context| {
@@ -141,6 +145,7 @@ pub fn train<C: Conditioning>(
             let archive = setup.archive.clone();
             let mut trainer = StyleganTrainer::<C>::conditioned(settings, seed, archive, &device)?
                 .among(context.ranks.clone())?
+                .aided_by(features)
                 .evaluated_by(evaluator);
             if let Some(round) = trainer.reduced_round() {
                 context.note(format!(
@@ -170,6 +175,26 @@ pub fn train<C: Conditioning>(
         },
         |_, _, _, _| Ok(()),
     )
+}
+
+/// The features that `--vision-aided` of a run chooses, with their unit measured on its archive.
+///
+/// # Errors
+/// If the run used other features before, or if a file cannot be read.
+fn open_vision(
+    setup: &mut Setup<StyleganSettings>,
+    device: &Device,
+) -> Result<Option<VisionFeatures>> {
+    let Some(text) = &setup.inputs.vision else {
+        setup.record_vision(None)?;
+        return Ok(None);
+    };
+    let choice: TrunkChoice = text.parse().map_err(|e| {
+        Error::user(format!("--vision-aided {text}: {e}")).hint("pass the flag with another value")
+    })?;
+    setup.record_vision(Some(&choice.identity()?))?;
+    let side = setup.settings.vision.side;
+    VisionFeatures::calibrate(choice.load(device)?, side, &setup.archive, device).map(Some)
 }
 
 /// Checks that the archive and the settings have the classes that `--condition class` needs.

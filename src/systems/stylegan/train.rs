@@ -15,6 +15,7 @@ use super::penalty::PenaltyWeights;
 use super::sampler::SeededSampler;
 use super::section::{D, G_EMA, STYLEGAN};
 use super::transfer::{Transferred, transferred_discriminator, transferred_generator};
+use super::vision::{FeatureCritics, VisionFeatures};
 use super::{Discriminator, Generator, Noise, StyleganSettings};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
@@ -34,6 +35,16 @@ use crate::train::{Evaluation, Keep, Means, Parts, Picture, Trainer};
 
 /// Prefix of the generator in checkpoints.
 const G: &str = "G";
+
+/// Prefix of the discriminators of features in checkpoints.
+const VISION: &str = "V";
+
+/// Discriminators of features, and what trains them.
+struct VisionAid {
+    features: VisionFeatures,
+    critics: FeatureCritics,
+    adam: Adam,
+}
 
 /// Trainer of stage 1, which trains M, G and D with the condition `C`.
 pub struct StyleganTrainer<C: Conditioning = Classes> {
@@ -58,6 +69,7 @@ pub struct StyleganTrainer<C: Conditioning = Classes> {
     means: Means,
     evaluator: Option<Evaluator>,
     ranks: Ranks,
+    vision: Option<VisionAid>,
     /// Variety of training images, measured once.
     variety_of_reals: Option<f64>,
 }
@@ -122,6 +134,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
             means: Means::default(),
             evaluator: None,
             ranks: Ranks::alone(),
+            vision: None,
             device: device.clone(),
             augment: Controller::new(&settings.augment),
             penalty: PenaltyWeights::new(&settings),
@@ -137,6 +150,19 @@ impl<C: Conditioning> StyleganTrainer<C> {
     /// Evaluates G_ema with `evaluator` at every snapshot; the score decides which model is the best.
     pub fn evaluated_by(mut self, evaluator: Option<Evaluator>) -> Self {
         self.evaluator = evaluator;
+        self
+    }
+
+    /// Also trains discriminators of `features`, whose losses are added to that of G.
+    pub fn aided_by(mut self, features: Option<VisionFeatures>) -> Self {
+        self.vision = features.map(|features| {
+            let mut init = Init::new(self.seed, "vision", &self.device);
+            VisionAid {
+                critics: features.critics(&self.settings.vision, &mut init).train(),
+                features,
+                adam: Adam::new(self.settings.scaled_adam()),
+            }
+        });
         self
     }
 
@@ -281,6 +307,7 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
     fn metrics(&mut self) -> Result<Metrics> {
         let non_finite = self.adam_g.take_non_finite()
             + self.adam_d.take_non_finite()
+            + self.vision.as_mut().map_or(0, |vision| vision.adam.take_non_finite())
             + self.conditioning.take_non_finite();
         let mut metrics = self.means.take()?;
         if let Some(p) = self.augment.p() {
@@ -303,6 +330,10 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
         parts.network(G_EMA, &mut self.g_ema, Keep::Both)?;
         parts.optimiser("adam_G", &mut self.adam_g, &self.g)?;
         parts.optimiser("adam_D", &mut self.adam_d, &self.d)?;
+        if let Some(VisionAid { critics, adam, .. }) = &mut self.vision {
+            parts.network(VISION, critics, Keep::Checkpoint)?;
+            parts.optimiser("adam_vision", adam, critics)?;
+        }
         parts.tensor("pl_mean", &mut self.pl_mean)?;
         self.conditioning.parts(parts)?;
         parts.other(&mut self.augment, Controller::collect, Controller::restore)?;

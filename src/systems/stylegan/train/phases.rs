@@ -5,12 +5,13 @@ use std::ops::Range;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::StyleganTrainer;
+use super::{StyleganTrainer, VisionAid};
 use crate::error::Result;
 use crate::nn::adam::lazy_factor;
 use crate::picture;
 use crate::systems::gan::gradient_penalty::R1;
 use crate::systems::stylegan::StyleganSettings;
+use crate::systems::stylegan::augment::Transform;
 use crate::systems::stylegan::conditioning::{Conditioning, Fakes};
 use crate::systems::stylegan::draws::{Source, augmented};
 use crate::systems::stylegan::losses::{PathGradient, PathLength};
@@ -33,6 +34,13 @@ impl<T> Real<T> {
         let images = rows(&self.images, &own);
         Self { images, own: range.clone(), condition: C::part(&self.condition, range) }
     }
+}
+
+/// The discriminators of features, and the augmentation of the images that they see.
+struct Judged<'a> {
+    by: &'a VisionAid,
+    fake: Option<Transform>,
+    real: Option<Transform>,
 }
 
 impl<C: Conditioning> StyleganTrainer<C> {
@@ -74,23 +82,38 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let for_real = loss.pairs().then(|| self.source().transform("gmain.real", batch)).flatten();
         let latents = self.source().latents("gmain", batch, &self.g)?;
         let transform = self.source().transform("gmain", batch);
+        let judged = self.judged_by_features("gmain", batch);
         let mut sum = self.sum();
         let mut tracked = Vec::new();
         for (range, share) in self.rounds(batch, round) {
             let part = latents.part(&range);
             let (ws, w) = part.codes(&self.g);
-            let fake = self.g.synthesis.forward(ws, &part.noise);
-            let fake = augmented(fake, &transform, &range);
+            let drawn = self.g.synthesis.forward(ws, &part.noise);
+            let fake = augmented(drawn.clone(), &transform, &range);
             let trunk = frozen.trunk(fake);
             let logits = frozen.score(trunk, part.label.clone(), part.conditioned.clone()).value;
-            let loss = loss.generator(logits.clone(), || {
+            let own = loss.generator(logits.clone(), || {
                 let critic = self.conditioning.critic(&self.d).valid();
                 let real = real.part::<C>(&range);
                 let images = augmented(real.images.into(), &for_real, &range);
                 C::score(&critic, images, &real.condition).value
             });
-            let loss = portion(loss, share);
-            sum.values.portion("loss/G", loss.clone().inner());
+            let own = portion(own, share);
+            sum.values.portion("loss/G", own.clone().inner());
+            let loss = match &judged {
+                None => own,
+                Some(judged) => {
+                    let VisionAid { features, critics, .. } = judged.by;
+                    let fake = augmented(drawn, &judged.fake, &range).value;
+                    let further = features.generator_loss(loss, &critics.valid(), fake, || {
+                        let images = real.part::<C>(&range).images;
+                        augmented(images.into(), &judged.real, &range).value
+                    });
+                    let further = portion(further, share);
+                    sum.values.portion("vision/G", further.clone().inner());
+                    own + further * self.settings.vision.weight
+                }
+            };
             sum.values.portion("score/fake", portion(logits.inner().mean(), share));
             sum.add(&self.g, loss);
             tracked.push(w.inner());
@@ -100,6 +123,14 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let lr = self.lr_g();
         self.g = self.adam_g.step(self.g.clone(), gradients, lr);
         Ok(())
+    }
+
+    /// What the discriminators of features see of `count` images of `phase`, if there are any.
+    fn judged_by_features(&self, phase: &str, count: usize) -> Option<Judged<'_>> {
+        let by = self.vision.as_ref()?;
+        let source = Source { p: Some(self.settings.vision.p), ..self.source() };
+        let transform = |of: &str| source.transform(&format!("{phase}.vision.{of}"), count);
+        Some(Judged { by, fake: transform("fake"), real: transform("real") })
     }
 
     /// Trains G for one step on path-length regularisation.
@@ -166,15 +197,32 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let for_fake = self.source().transform("dmain.fake", batch);
         let for_real = self.source().transform("dmain.real", batch);
         let critic = self.conditioning.critic(&self.d);
+        if let Some(vision) = &mut self.vision {
+            vision.critics = vision.critics.clone().iterated();
+        }
+        let judged = self.judged_by_features("dmain", batch);
+        let mut vision_sum = self.sum();
         let mut sum = self.sum();
         let (mut tracked, mut margins, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
         for (range, share) in self.rounds(batch, round) {
             let part = latents.part(&range);
             let (ws, w) = part.codes(&generator);
             let fake = generator.synthesis.forward(ws, &part.noise);
-            let images = augmented(fake, &for_fake, &range).value;
+            let images = augmented(fake.clone(), &for_fake, &range).value;
             let fakes = Fakes { images, label: part.label, conditioned: part.conditioned };
             let real = real.part::<C>(&range);
+            if let Some(judged) = &judged {
+                let VisionAid { features, critics, .. } = judged.by;
+                let fake = augmented(fake, &judged.fake, &range).value;
+                let real = augmented(real.images.clone().into(), &judged.real, &range).value;
+                let (value, logits) = features.discriminator_loss(loss, critics, fake, real);
+                let value = portion(value, share);
+                sum.values.portion("vision/D", value.clone().inner());
+                for (name, logits) in ["vision/real", "vision/fake"].into_iter().zip(logits) {
+                    sum.values.portion(name, portion(logits, share));
+                }
+                vision_sum.add(critics, value);
+            }
             let images = augmented(real.images.into(), &for_real, &range);
             let found = self.conditioning.discriminator_loss(
                 loss,
@@ -203,6 +251,10 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let gradients = sum.finish(&self.d, &mut self.means)?;
         let lr = self.lr_d();
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
+        if let Some(VisionAid { critics, adam, .. }) = &mut self.vision {
+            let gradients = vision_sum.finish(critics, &mut self.means)?;
+            *critics = adam.step(critics.clone(), gradients, self.settings.lr);
+        }
         Ok(())
     }
 
