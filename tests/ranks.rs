@@ -300,7 +300,7 @@ fn discriminators_of_features_compute_the_same_bits() {
     // A run keeps its discriminators, whose features other weights would change.
     let other = cigan.path("other.safetensors");
     let mut changed = formula::squeezenet();
-    changed.insert_f32("conv1.bias".into(), &[64], vec![0.5; 64]).unwrap();
+    changed.insert_f32("conv1.bias", [64], vec![0.5; 64]).unwrap();
     changed.write(Path::new(&other)).unwrap();
     let resume = ["train-stylegan", "--resume", single.to_str().unwrap(), "--kimg", "0.072"];
     let aid = format!("squeezenet={other}");
