@@ -77,23 +77,6 @@ fn pipes_in_a_run_are_not_waited_for() {
     assert!(ran.stdout.contains("notes.png"), "{}", ran.stdout);
 }
 
-/// What `inputs.toml` records can be given again.
-#[test]
-fn a_run_without_readable_inputs_takes_those_of_the_command() {
-    let cigan = Cigan::new();
-    let data = cigan.synth(24, 16);
-    let run = cigan.train(&["train-stylegan", "--data", &data], "0.016");
-    let path = run.display().to_string();
-    let inputs = run.join("inputs.toml");
-    let resume = ["train-stylegan", "--resume", &path, "--kimg", "0.024"];
-    fs::write(&inputs, "data = 3").unwrap();
-    let refused = cigan.run(&resume).fails(1);
-    refused.says("inputs.toml").says("remove it").hints();
-    let again = [&resume[..], &["--data", &data]].concat();
-    cigan.run(&again).ok().says("the paths of the command line are used");
-    cigan.run(&["train-stylegan", "--resume", &path, "--kimg", "0.032"]).ok();
-}
-
 #[test]
 fn damaged_files_are_found() {
     let cigan = Cigan::new();
