@@ -7,8 +7,7 @@ pub fn command_line(words: &[&str]) -> String {
 
 /// Quotes a word for a POSIX shell.
 pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+    if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
     }
     let word: String = word.chars().map(|c| if misleads(c) { ' ' } else { c }).collect();
@@ -29,9 +28,55 @@ pub fn misleads(c: char) -> bool {
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
+/// Whether a line is one command of cigan as this module writes it. Everything that a shell would
+/// interpret is quoted in it, so it starts nothing else.
+pub fn is_command(line: &str) -> bool {
+    let (mut quoted, mut chars) = (false, line.chars());
+    while let Some(c) = chars.next() {
+        let harmless = match c {
+            _ if misleads(c) => false,
+            '\'' => {
+                quoted = !quoted;
+                true
+            }
+            '\\' if !quoted => chars.next() == Some('\''),
+            _ => quoted || c == ' ' || c == '=' || is_plain(c),
+        };
+        if !harmless {
+            return false;
+        }
+    }
+    !quoted && line.starts_with("cigan ")
+}
+
+/// Whether a character means nothing to a POSIX shell.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-./,:+@%".contains(c)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_single_commands_are_commands() {
+        let words = ["cigan", "generate", "--text", "it's red; $HOME `x`", "--seeds", "0-3"];
+        let mut line = command_line(&words);
+        push_flag(&mut line, "--strength", "-0.5");
+        assert!(is_command(&line), "{line}");
+        for other in [
+            "rm -rf x",
+            "cigan info x; rm -rf y",
+            "cigan info $(rm x)",
+            "cigan info x\nrm y",
+            "cigan info 'x",
+            "cigan info 'x'\\''; rm y",
+            "cigan info > x",
+            "cigan info \u{202e}x",
+        ] {
+            assert!(!is_command(other), "{other}");
+        }
+    }
 
     #[test]
     fn words_are_quoted() {

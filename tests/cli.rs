@@ -469,6 +469,26 @@ fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
     let picture = files.find(|file| file.extension().is_some_and(|end| end == "png")).unwrap();
     let shown = cigan.run(&["info", picture.to_str().unwrap()]).ok().stdout;
     assert!(shown.contains("a picture of the run"), "{shown}");
+    // The header of an animation is checked before memory is taken for its pixels.
+    let huge = cigan.path("huge.gif");
+    let mark = [&b"\x21\xfe"[..], &[5], b"cigan", &[0]].concat();
+    fs::write(&huge, [&b"GIF89a\xff\xff\xff\xff\0\0\0"[..], &mark, b";"].concat()).unwrap();
+    cigan.run(&["info", &huge]).fails(1).says("larger than any animation").hints();
+    // A zip may come from anyone: only commands of cigan are shown.
+    let saved = cigan.path("saved.zip");
+    let mut zip = zip::ZipWriter::new(fs::File::create(&saved).unwrap());
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, text) in [
+        ("a/1.png", "x"),
+        ("a/command.txt", "cigan generate --text 'a red bird'\n"),
+        ("b/command.txt", "cigan info x; rm -rf y"),
+    ] {
+        zip.start_file(name, options).unwrap();
+        std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+    let shown = cigan.run(&["info", &saved]).ok().stdout;
+    assert!(shown.contains("--text 'a red bird'") && !shown.contains("rm -rf"), "{shown}");
     // A grid of several images has no command, and a foreign image no metadata.
     let grid = cigan.run(&["info", &format!("{drawn}/grid.png"), "--json"]).ok().json();
     assert!(grid["command"].is_null() && grid["metadata"]["model"].is_string(), "{grid}");

@@ -301,6 +301,23 @@ fn nothing_is_regularised_with_weight_0() {
     assert_eq!(steps(0.0, 0.0), [1.0, 1.0]);
 }
 
+/// The images that G draws in a phase of the first iteration, without style mixing.
+fn first_fakes(g: &Generator, phase: &str, batch: usize) -> Tensor<4> {
+    let device = Device::flex();
+    let stream = |purpose: &str| draws::stream(7, &format!("{purpose}.{phase}"), 0);
+    let z = TensorData::new(draws::normal(&mut stream("z"), batch * 8), [batch, 8]);
+    let ws = g.ws(Tensor::from_data(z, &device), None, Truncation::NONE);
+    let noise = g.synthesis.draw_noise(&mut stream("noise"), batch, &device);
+    g.synthesize(ws, &noise)
+}
+
+/// The real images of the first iteration.
+fn first_reals(archive: &Arc<Archive>, batch: usize) -> Tensor<4> {
+    let sampler = Sampler::new(archive.indices_of(Split::Train), false, 7).unwrap();
+    let pixels = Loader::new(archive.clone(), sampler, batch).unwrap().batch(0).unwrap().pixels;
+    picture::to_tensor(&pixels, SIDE as usize, &Device::flex())
+}
+
 /// The gradients of G and D under the relativistic loss, and those of R2, against the formulas with
 /// the same draws.
 #[test]
@@ -329,16 +346,8 @@ fn the_relativistic_loss_and_r2_have_the_published_gradients() {
     let network = settings(0).network;
     let g = params::restore(Generator::new(&network, &mut init), "G", &state).unwrap();
     let d = params::restore(Discriminator::new(&network, &mut init), "D", &state).unwrap();
-    let sampler = Sampler::new(archive.indices_of(Split::Train), false, 7).unwrap();
-    let pixels = Loader::new(archive.clone(), sampler, batch).unwrap().batch(0).unwrap().pixels;
-    let real = picture::to_tensor(&pixels, SIDE as usize, &device);
-    let fake = |g: &Generator, phase: &str| {
-        let stream = |purpose: &str| draws::stream(7, &format!("{purpose}.{phase}"), 0);
-        let z = TensorData::new(draws::normal(&mut stream("z"), batch * 8), [batch, 8]);
-        let ws = g.ws(Tensor::from_data(z, &device), None, Truncation::NONE);
-        let noise = g.synthesis.draw_noise(&mut stream("noise"), batch, &device);
-        g.synthesize(ws, &noise)
-    };
+    let real = first_reals(&archive, batch);
+    let fake = |g: &Generator, phase: &str| first_fakes(g, phase, batch);
 
     let train = g.clone().train();
     let lower = d.valid().apply(fake(&train, "gmain"), None);
@@ -394,13 +403,7 @@ fn discriminators_of_features_add_their_losses() {
     let features = vision(&archive);
     let critics = features.critics(&settings.vision, &mut init);
     let critics = params::restore(critics, "V", &state).unwrap();
-    let fake = |g: &Generator, phase: &str| {
-        let stream = |purpose: &str| draws::stream(7, &format!("{purpose}.{phase}"), 0);
-        let z = TensorData::new(draws::normal(&mut stream("z"), batch * 8), [batch, 8]);
-        let ws = g.ws(Tensor::from_data(z, &device), None, Truncation::NONE);
-        let noise = g.synthesis.draw_noise(&mut stream("noise"), batch, &device);
-        g.synthesize(ws, &noise)
-    };
+    let fake = |g: &Generator, phase: &str| first_fakes(g, phase, batch);
     let augmented = |images: Tensor<4>, purpose: &str| {
         let side = SIDE as usize;
         let transform = Transform::draw(7, purpose, 0, batch, 0.7, [side, side]);
@@ -418,9 +421,7 @@ fn discriminators_of_features_add_their_losses() {
     assert!((metrics.get("vision/G").unwrap() / value - 1.0).abs() < 1e-4);
     check_gradients("adam_G", &train, own + further * 0.5, &state);
 
-    let sampler = Sampler::new(archive.indices_of(Split::Train), false, 7).unwrap();
-    let pixels = Loader::new(archive.clone(), sampler, batch).unwrap().batch(0).unwrap().pixels;
-    let real = picture::to_tensor(&pixels, SIDE as usize, &device);
+    let real = first_reals(&archive, batch);
     let train = critics.train();
     let seen = augmented(fake(&g, "dmain"), "dmain.vision.fake");
     let real = augmented(real, "dmain.vision.real");

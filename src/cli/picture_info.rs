@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{Cursor, Read};
 use std::path::Path;
 
-use image::AnimationDecoder;
 use image::codecs::gif::GifDecoder;
 use image::codecs::webp::WebPDecoder;
+use image::{AnimationDecoder, Frames, ImageDecoder};
 use serde_json::json;
 
 use super::tables;
@@ -22,6 +22,9 @@ use crate::shell::push_flag;
 
 /// Largest size of an animation in bytes.
 const MAX_ANIMATION: u64 = 256 << 20;
+/// Largest number of pixels of a frame, and of all frames together.
+const MAX_FRAME: u64 = 1 << 24;
+const MAX_DECODED: u64 = 1 << 32;
 
 /// Describes a PNG file: its metadata, and the command that reproduces the image.
 ///
@@ -104,15 +107,20 @@ pub fn describe_animation(path: &Path, as_json: bool) -> Result<String> {
         Error::user(format!("{}: cannot be read: {e}", path.display()))
             .hint("the file is damaged; make it again")
     };
-    let reader = BufReader::new(File::open(path).map_err(|e| Error::io(path, "read", e))?);
-    let frames = match bytes.starts_with(b"GIF") {
-        true => GifDecoder::new(reader).map_err(damaged)?.into_frames(),
-        false => WebPDecoder::new(reader).map_err(damaged)?.into_frames(),
+    // The header is read before any memory is taken for pixels.
+    let reader = Cursor::new(&bytes);
+    let (size, frames) = match bytes.starts_with(b"GIF") {
+        true => checked(path, GifDecoder::new(reader).map_err(damaged)?)?,
+        false => checked(path, WebPDecoder::new(reader).map_err(damaged)?)?,
     };
-    let (mut count, mut size) = (0, (0, 0));
+    let area = u64::from(size.0) * u64::from(size.1);
+    let mut count: u64 = 0;
     for frame in frames {
-        size = frame.map_err(damaged)?.buffer().dimensions();
+        frame.map_err(damaged)?;
         count += 1;
+        if count * area > MAX_DECODED {
+            return Err(too_large(path));
+        }
     }
     let note = "animations record no settings, so no command can be given that repeats it";
     if as_json {
@@ -127,6 +135,26 @@ pub fn describe_animation(path: &Path, as_json: bool) -> Result<String> {
         ("note", note.to_owned()),
     ];
     Ok(format!("{}\n{}", path.display(), tables::rows(&rows)))
+}
+
+/// The size and the frames of an animation.
+///
+/// # Errors
+/// If its frames are too large.
+fn checked<'a, D: ImageDecoder + AnimationDecoder<'a>>(
+    path: &Path,
+    decoder: D,
+) -> Result<((u32, u32), Frames<'a>)> {
+    let size = decoder.dimensions();
+    match u64::from(size.0) * u64::from(size.1) <= MAX_FRAME {
+        true => Ok((size, decoder.into_frames())),
+        false => Err(too_large(path)),
+    }
+}
+
+fn too_large(path: &Path) -> Error {
+    Error::user(format!("{}: larger than any animation of cigan", path.display()))
+        .hint("check whether this is the right file")
 }
 
 /// The command that reproduces the image, from the settings that it records. `None` if they do not

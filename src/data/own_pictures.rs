@@ -8,8 +8,8 @@ const HASH: usize = 16;
 /// Bytes of a WebP file before its first chunk, and those of a chunk before its content.
 const RIFF: (usize, usize) = (12, 8);
 
-/// Whether cigan wrote a picture, given the bytes of its file: it carries the mark, or it is a PNG file whose texts name a model by
-/// its hash. Animations of versions before the mark are not recognised.
+/// Whether cigan wrote a picture, given the bytes of its file: it carries the mark, or it is a PNG file
+/// whose texts name a model by its hash. Animations of versions before the mark are not recognised.
 pub fn is_own(file: &[u8]) -> bool {
     if file.starts_with(PNG) {
         let mark = [KEYWORD.as_bytes(), b"\0", MARK.as_bytes()].concat();

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::manifest::MANIFEST_FILE;
 use super::zip_file;
 use crate::error::Result;
+use crate::shell::is_command;
 
 /// The file with the command for the pictures of its folder.
 const COMMAND: &str = "command.txt";
@@ -19,7 +20,7 @@ pub struct SavedPictures {
     pub pictures: usize,
     /// Number of files with latent codes.
     pub codes: usize,
-    /// The commands that draw the pictures, one per prompt.
+    /// The commands that draw the pictures, one per prompt. Each is a single command of cigan.
     pub commands: Vec<String>,
 }
 
@@ -43,7 +44,11 @@ impl SavedPictures {
         for name in found.into_iter().take(MAX_COMMANDS) {
             let Some(entry) = zip.index_for_name(name) else { continue };
             let text = zip_file::read_entry(&mut zip, path, entry, MAX_COMMAND)?;
-            commands.push(String::from_utf8_lossy(&text).trim().to_owned());
+            let text = String::from_utf8_lossy(&text).trim().to_owned();
+            // The zip may come from anyone, and people run the commands that they are shown.
+            if is_command(&text) {
+                commands.push(text);
+            }
         }
         Ok((!commands.is_empty()).then_some(Self { pictures, codes, commands }))
     }

@@ -17,6 +17,7 @@ use crate::data::synth::{FORMAT, SynthOptions, synth};
 use crate::device::{self, Choice};
 use crate::draws::SEED;
 use crate::error::{Error, Result};
+use crate::input;
 use crate::interrupt::Interrupt;
 use crate::model::Model;
 use crate::output;
@@ -147,7 +148,8 @@ impl DemoRequest {
             atomic_write(&path, bytes)?;
         }
         // Something of the user's with this name stays, and is not shown.
-        Ok(std::fs::read(&path).is_ok_and(|known| known == bytes).then_some(path))
+        let known = input::read(&path, "read", bytes.len() as u64);
+        Ok(known.is_ok_and(|known| known == bytes).then_some(path))
     }
 
     fn runs(&self) -> PathBuf {
@@ -482,6 +484,15 @@ mod tests {
         std::fs::write(&written, "mine").unwrap();
         assert_eq!(request.photographs().unwrap(), None);
         assert_eq!(std::fs::read(&written).unwrap(), b"mine");
+        #[cfg(unix)]
+        {
+            // Opening a named pipe would wait for a writer.
+            std::fs::remove_file(&written).unwrap();
+            std::process::Command::new("mkfifo").arg(&written).status().unwrap();
+            assert_eq!(request.photographs().unwrap(), None);
+            std::fs::remove_file(&written).unwrap();
+            std::fs::write(&written, "mine").unwrap();
+        }
         let beside = DemoRequest { photographs: written.clone(), ..request };
         assert_eq!(beside.photographs().unwrap(), Some(written));
     }

@@ -393,7 +393,10 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         if self.resumed && self.run.vision != what {
             let (before, now) = (name(&self.run.vision), name(what));
             return Err(Error::user(format!("--vision-aided: the run uses {before}, not {now}"))
-                .hint("omit the flag and restore the weight file, or start a new run"));
+                .hint(match what.is_empty() {
+                    true => "add --vision-aided with the weight file of the run",
+                    false => "omit the flag and restore the weight file, or start a new run",
+                }));
         }
         what.clone_into(&mut self.run.vision);
         Ok(())
@@ -415,14 +418,14 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     }
 }
 
-/// The warning about a run whose inputs cannot be read, and which inputs it goes on without.
+/// The warning about a run whose inputs cannot be read, and which of them it lacks from now on.
 fn without_inputs(error: &Error, request: &Request, run: &RunSettings) -> String {
     let rest = match request.eval.is_none() && !run.eval.is_empty() {
         true => "; without --eval, snapshots are no longer evaluated",
         false => "",
     };
     let message = &error.message;
-    format!("{message}; the run goes on with the flags of this command; remove the file{rest}")
+    format!("{message}; the run continues with the flags of this command; remove the file{rest}")
 }
 
 /// Opens a model that a run reads. If the run started with one before, `hash` is that of it; otherwise

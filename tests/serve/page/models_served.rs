@@ -104,7 +104,7 @@ fn a_run_is_watched() {
     page.size(1280, 900);
     let before = page.value("$('model').title + $('run-title').textContent");
 
-    // The run goes on: this process trains it, writes metrics and a newer model.
+    // The run continues: this process trains it, writes metrics and a newer model.
     let path = std::path::Path::new(&run);
     let lock = std::fs::File::options().write(true).open(path.join("run.lock")).unwrap();
     lock.lock().unwrap();
