@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Write the small checkpoints of `torch.save` that the tests of the weight reader open: tests/fixtures/*.pth, whose
-contents src/weights/tests.rs states again, and the layouts of CLIP that tests/clip.rs imports: tests/goldens/clip/*.
+contents src/weights/tests.rs states again, and the layouts of CLIP that tests/commands/clip.rs imports: tests/goldens/clip/*.
 """
 
 import inspect

@@ -153,7 +153,7 @@ fn scripted(program: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// TorchScript pickles objects of its classes. `tests/clip.rs` reads a whole archive.
+/// TorchScript pickles objects of its classes. `tests/commands/clip.rs` reads a whole archive.
 #[test]
 fn objects_of_torchscript_are_their_attributes() {
     // Net(x=…, inner=Inner(y=…, sizes=[2]), training=None)

@@ -1,16 +1,14 @@
 //! StackGAN++ as users run it.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::baselines::{
+use crate::common::baselines::{
     draws_every_size, info, inputs, keys, learns_from_images_without_captions, metrics, pixels,
     resumes_exactly,
 };
-use common::models::stackgan;
-use common::program::{Cigan, tiny};
+use crate::common::models::stackgan;
+use crate::common::program::{Cigan, tiny};
 use image::RgbImage;
 use serde_json::json;
 

@@ -1,19 +1,17 @@
 //! CLIP as users run it: every published layout, ranking, damaged files and bad input.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
+use crate::common::Golden;
+use crate::common::clip::{imported, options, published};
+use crate::common::program::Cigan;
 use burn::tensor::{Device, Tensor};
 use cigan::model::{Model, Provenance};
 use cigan::systems::clip::CLIP;
 use cigan::systems::{self, SYSTEMS};
 use cigan::tensorfile::{Data, HostTensor, TensorFile};
 use cigan::{draws, picture, weights};
-use common::Golden;
-use common::clip::{imported, options, published};
-use common::program::Cigan;
 use rand::Rng;
 use serde_json::{Value, json};
 
@@ -24,7 +22,12 @@ const LAYOUTS: [(&str, Option<&str>); 3] = [
 ];
 
 /// Imports a file with the program.
-fn import(cigan: &Cigan, file: &Path, more: &[&str], out: &str) -> common::program::CommandOutput {
+fn import(
+    cigan: &Cigan,
+    file: &Path,
+    more: &[&str],
+    out: &str,
+) -> crate::common::program::CommandOutput {
     let (file, vocabulary) = (file.display().to_string(), published("merges.txt.gz"));
     let vocabulary = vocabulary.display().to_string();
     let words = ["import", "clip", &file, "--vocab", &vocabulary, "--out", out];
@@ -320,7 +323,7 @@ fn candidates_are_ranked() {
     let cigan = Cigan::new();
     let golden = Golden::open("clip.safetensors");
     let clip = cigan.path("clip.safetensors");
-    let imported = imported(common::clip::weights(&golden, "resnet"), "quick-gelu");
+    let imported = imported(crate::common::clip::weights(&golden, "resnet"), "quick-gelu");
     assert!(imported.description.contains("modified ResNet, 5 blocks"), "{}", imported.description);
     imported.model.into_file().sealed().write(&clip).unwrap();
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/birds32.safetensors");

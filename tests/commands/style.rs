@@ -1,13 +1,11 @@
 //! The style encoder as users run it: training, resuming, style transfer, evaluation, bad input.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common::models::{attn_gan, ci_gan, gan_int_cls, stackgan};
+use crate::common::program::{Cigan, tiny};
 use cigan::model::Model;
-use common::models::{attn_gan, ci_gan, gan_int_cls, stackgan};
-use common::program::{Cigan, tiny};
 use image::RgbImage;
 use serde_json::{Value, json};
 

@@ -1,12 +1,11 @@
 //! The training loop of stage 1 on a few small images: exact resuming, frozen layers,
 //! regularisation, augmentation and rounds.
 
-mod common;
-
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use crate::common::formula;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData, activation::softplus};
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Loader, Provenance, Sampler, Split};
@@ -34,7 +33,6 @@ use cigan::tensorfile::TensorFile;
 use cigan::train::evaluator::{Evaluator, SampleNoise};
 use cigan::train::{Evaluation, Trainer};
 use cigan::vision::{SqueezeNet, Trunk};
-use common::formula;
 use image::{ImageFormat, Rgb, RgbImage};
 
 const SIDE: u32 = 16;

@@ -1,10 +1,9 @@
 //! Properties of the kernels at shapes that no network has: the CPU's own kernels agree with the
 //! compositions of Burn's operations, and gradients agree with adjoints or finite differences.
 
-mod common;
-
 use std::sync::Arc;
 
+use crate::common::difference;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
@@ -13,7 +12,6 @@ use cigan::draws;
 use cigan::kernels::{self, Activation, Conv, Fir, Groups, Kernels, Smooth, Warp, composed};
 use cigan::nn::Dual;
 use cigan::nn::params::to_vec;
-use common::difference;
 
 /// Standard normal values that depend on `purpose`.
 fn random(purpose: &str, shape: [usize; 4]) -> TensorData {

@@ -1,12 +1,10 @@
 //! End-to-end tests of `cigan evaluate`, `import`, `export`, `interpolate` and `mix`.
 
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 
+use crate::common::program::Cigan;
 use cigan::tensorfile::TensorFile;
-use common::program::Cigan;
 use serde_json::Value;
 
 fn table<'a>(found: &'a Value, title: &str) -> &'a Vec<Value> {

@@ -1,11 +1,9 @@
 //! Damage and edits are noticed: settings of a run, models, codes, whole runs.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::program::Cigan;
+use crate::common::program::Cigan;
 
 /// Flips one bit of the last byte but `back`.
 fn flip(path: &Path, back: usize) {
@@ -238,7 +236,7 @@ fn all_files_of_a_command_are_verified() {
     let [first, missing, last] = ["first", "missing", "last"].map(|name| {
         let path = cigan.path(&format!("{name}.safetensors"));
         if name != "missing" {
-            common::models::ci_gan(16).file().write(&path).unwrap();
+            crate::common::models::ci_gan(16).file().write(&path).unwrap();
         }
         path
     });
@@ -252,7 +250,7 @@ fn all_files_of_a_command_are_verified() {
 fn inputs_are_never_replaced() {
     let cigan = Cigan::new();
     let weights = cigan.path("weights.safetensors");
-    common::models::ci_gan(16).file().write(&weights).unwrap();
+    crate::common::models::ci_gan(16).file().write(&weights).unwrap();
     let before = fs::read(&weights).unwrap();
     let words = ["import", "stylegan2-ada", &weights, "--out", &weights, "--force"];
     cigan.run(&words).fails(1).says("reads this file").hints();
@@ -272,7 +270,7 @@ fn paths_may_have_any_bytes() {
 
     let cigan = Cigan::new();
     let model = cigan.path("model.safetensors");
-    common::models::attn_gan().file().write(&model).unwrap();
+    crate::common::models::attn_gan().file().write(&model).unwrap();
     let folder = Path::new(&cigan.path("f")).with_file_name(std::ffi::OsStr::from_bytes(b"n\xe9"));
     let run = |words: &[&std::ffi::OsStr]| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_cigan")).args(words).output();

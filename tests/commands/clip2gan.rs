@@ -1,14 +1,12 @@
 //! CLIP2GAN as users run it.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common::clip::published;
+use crate::common::models::{ci_gan, clip2gan, damsm_alone, stylegan};
+use crate::common::program::{Cigan, CommandOutput, tiny};
 use cigan::model::Model;
-use common::clip::published;
-use common::models::{ci_gan, clip2gan, damsm_alone, stylegan};
-use common::program::{Cigan, CommandOutput, tiny};
 use image::RgbImage;
 use serde_json::{Value, json};
 

@@ -3,12 +3,11 @@
 //!
 //! The system of this test learns the mean colour of the training images.
 
-mod common;
-
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::common::models::{attn_gan, ci_gan, clip2gan, gan_int_cls, stackgan, text_conditional};
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Split};
 use cigan::device::Choice;
@@ -35,7 +34,6 @@ use cigan::train::{
 };
 use cigan::vision::{FeatureChoice, PerceptualChoice};
 use cigan::{Model, Result, Studio, draws, pipeline, systems};
-use common::models::{attn_gan, ci_gan, clip2gan, gan_int_cls, stackgan, text_conditional};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 

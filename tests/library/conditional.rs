@@ -1,11 +1,11 @@
 //! Text-conditional networks: gradients of D and the sentence encoder on matching and mismatched
 //! pairs, compared with losses that are computed without the trainer.
 
-mod common;
-
 use std::io::Cursor;
 use std::sync::Arc;
 
+use crate::common::program::Cigan;
+use crate::common::{difference, names};
 use burn::module::Module;
 use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -29,8 +29,6 @@ use cigan::systems::stylegan_text::sentence::feature;
 use cigan::systems::stylegan_text::{CaptionConditioning, Sentences};
 use cigan::tensorfile::TensorFile;
 use cigan::train::Trainer;
-use common::program::Cigan;
-use common::{difference, names};
 use image::ImageFormat;
 use rand::Rng;
 

@@ -1,19 +1,17 @@
 //! AttnGAN, MirrorGAN and its captioner as users run them.
 
-mod common;
-
 use std::path::Path;
 
+use crate::common::baselines::{
+    draws_every_size, info, inputs, keys, learns_from_images_without_captions, metrics, pixels,
+    resumes_exactly,
+};
+use crate::common::models::attn_gan;
+use crate::common::program::{Cigan, tiny};
 use burn::tensor::Device;
 use cigan::model::Model;
 use cigan::nn::params::to_vec;
 use cigan::{picture, systems};
-use common::baselines::{
-    draws_every_size, info, inputs, keys, learns_from_images_without_captions, metrics, pixels,
-    resumes_exactly,
-};
-use common::models::attn_gan;
-use common::program::{Cigan, tiny};
 use serde_json::json;
 
 /// The words of a command that trains on an archive.

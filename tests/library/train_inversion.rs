@@ -1,12 +1,11 @@
 //! The training loop of stage 2 on a few small images: gradients of a step, independence from
 //! held-out images, and exact resuming.
 
-mod common;
-
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::common::{difference, names};
 use burn::module::Module;
 use burn::tensor::activation::softplus;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -31,7 +30,6 @@ use cigan::systems::stylegan::{
 use cigan::tensorfile::TensorFile;
 use cigan::train::Trainer;
 use cigan::vision::Perceptual;
-use common::{difference, names};
 use image::{ImageFormat, Rgb, RgbImage};
 
 const SIDE: u32 = 16;

@@ -1,11 +1,12 @@
 //! The training driver, tested with a trainer whose numbers are all known: which files it saves,
 //! when it saves them, and how runs resume.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
+use crate::common::walker::{
+    BATCH, Walker, assert_same, create, lines, names, plan, resume, uninterrupted,
+};
 use burn::tensor::Device;
 use cigan::Error;
 use cigan::report::Metrics;
@@ -13,9 +14,6 @@ use cigan::tensorfile::TensorFile;
 use cigan::train::{
     Evaluation, Event, Interrupt, NullSink, Outcome, Parts, Plan, Run, RunDirectory, Signal,
     Trainer, drive, newest_model,
-};
-use common::walker::{
-    BATCH, Walker, assert_same, create, lines, names, plan, resume, uninterrupted,
 };
 
 #[test]

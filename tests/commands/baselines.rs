@@ -1,7 +1,5 @@
 //! The text-to-image baselines and the encoder of their captions, as users run them.
 
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::common::baselines::{info, inputs, pixels};
+use crate::common::models::gan_int_cls;
+use crate::common::program::{Cigan, tiny};
 use cigan::model::Model;
-use common::baselines::{info, inputs, pixels};
-use common::models::gan_int_cls;
-use common::program::{Cigan, tiny};
 use image::RgbImage;
 use serde_json::json;
 

@@ -1,12 +1,11 @@
 //! The training loop of stage 3 on a few small images: gradients of a step, independence from
 //! held-out images, and exact resuming.
 
-mod common;
-
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::common::{difference, names};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use cigan::data::{Archive, ArchiveWriter, ImageRecord, Provenance, Sampler, Split};
@@ -25,7 +24,6 @@ use cigan::systems::retrieval::retrieval;
 use cigan::systems::stylegan::StyleganSettings;
 use cigan::tensorfile::TensorFile;
 use cigan::train::Trainer;
-use common::{difference, names};
 use image::{ImageFormat, Rgb, RgbImage};
 
 const SIDE: u32 = 8;

@@ -4,18 +4,16 @@
 //! The heavy part runs in a child process with little address space, so that a network of the size
 //! that a hostile file asks for could not be built.
 
-mod common;
-
 use std::process::Command;
 
+use crate::common::models::{attn_gan, ci_gan, clip2gan, gan_int_cls, stackgan, text_conditional};
+use crate::common::program::{Cigan, tiny};
 use burn::tensor::Device;
 use cigan::model::Model;
 use cigan::studio::Draw;
 use cigan::systems::guidance::GuidanceSettings;
 use cigan::tensorfile::{HostTensor, TensorFile};
 use cigan::{Studio, draws};
-use common::models::{attn_gan, ci_gan, clip2gan, gan_int_cls, stackgan, text_conditional};
-use common::program::{Cigan, tiny};
 use rand::Rng;
 use serde_json::{Value, json};
 
@@ -171,7 +169,7 @@ fn child() {
 #[cfg(target_os = "linux")]
 #[test]
 fn hostile_models_are_harmless_in_little_memory() {
-    let script = format!("ulimit -v {ADDRESS_SPACE}; exec \"$0\" --exact child --nocapture");
+    let script = format!("ulimit -v {ADDRESS_SPACE}; exec \"$0\" --exact hostile::child --nocapture");
     let output = Command::new("sh")
         .args(["-c", &script])
         .arg(std::env::current_exe().unwrap())
@@ -182,6 +180,7 @@ fn hostile_models_are_harmless_in_little_memory() {
     let errors = String::from_utf8_lossy(&output.stderr);
     let tail: Vec<&str> = errors.lines().rev().take(20).collect();
     assert!(output.status.success(), "{:?}\n{}", output.status, tail.join("\n"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "nothing was tested");
 }
 
 /// The program itself refuses such a model with exit code 1 and a hint.

@@ -1,12 +1,11 @@
 //! `cigan train`: from a folder of images to a model, with one command.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::program::{Cigan, CommandOutput, tiny};
 use cigan::data::SourceOptions;
 use cigan::device::Choice;
 use cigan::interrupt::{Interrupt, Signal};
@@ -15,7 +14,6 @@ use cigan::pipeline::schedule::Length;
 use cigan::pipeline::whole::{self, ResumeRequest, WholeRequest};
 use cigan::train::{Event, EventSink, NullSink, Request, TrainingOutcome};
 use cigan::{Device, Model, pipeline, systems};
-use common::program::{Cigan, CommandOutput, tiny};
 
 /// A folder of images with captions in NAME.txt, from an archive of synthetic birds.
 fn folder(cigan: &Cigan, captions: bool) -> String {

@@ -1,11 +1,11 @@
 //! The command line end to end: help, the whole pipeline, resuming, and errors for bad input.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common::program::{Cigan, tiny};
+use crate::common::{formula, models};
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::model::Model;
 use cigan::systems;
@@ -15,8 +15,6 @@ use cigan::systems::requests::REFINEMENT;
 use cigan::systems::stylegan::Noise;
 use cigan::systems::stylegan::section::load_generator;
 use cigan::tensorfile::TensorFile;
-use common::program::{Cigan, tiny};
-use common::{formula, models};
 
 #[test]
 fn every_command_has_help() {

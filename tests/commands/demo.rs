@@ -1,17 +1,15 @@
 //! The demo, with small networks: it can be interrupted, it continues what earlier versions began,
 //! and its page shows the model first.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common::program::{Cigan, tiny};
 use cigan::device::Choice;
 use cigan::interrupt::{Interrupt, Signal};
 use cigan::pipeline::demo::{DemoRequest, run};
 use cigan::pipeline::events::WholeOutcome;
 use cigan::train::{Event, EventSink, NullSink};
-use common::program::{Cigan, tiny};
 
 /// Settings with which all stages train in seconds.
 fn settings() -> Vec<String> {
