@@ -93,13 +93,15 @@ fn run(
         ranks: ranks.clone(),
         device_model: String::new(),
     };
-    let mut request = request.clone();
-    if let Some(resume) = &mut request.resume {
-        *resume = run_to_resume(resume, command)?;
-    }
     // The loop runs on a worker of the pool that computes. From another thread, every operation of
     // the CPU would wake a worker, and sleep until that is done.
-    let trained =
-        rayon::scope(|_| registry.stage(command, &request)?.train(&request, &mut context));
+    let trained = rayon::scope(|_| {
+        let mut request = request.clone();
+        if let Some(resume) = &mut request.resume {
+            *resume = run_to_resume(resume, command)?;
+        }
+        registry.stage(command, &request)?.train(&request, &mut context)
+    });
+    // The others wait for this rank, so every error of it must come here.
     ranks.share_failure(trained)
 }

@@ -52,7 +52,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::ranks::{self, Launched};
 use crate::systems::SYSTEMS;
@@ -129,8 +129,8 @@ Examples:
 /// model that `cigan demo` shows, if the program contains it.
 pub fn main(example: Option<&'static [u8]>) -> ExitCode {
     match ranks::launched() {
-        // Rank 0 prints for all, and its exit code is that of the job. Another one would make mpirun
-        // end the job before rank 0 has printed its error.
+        // Rank 0 prints for all, also the error of another rank, and its exit code is that of the job.
+        // Another one would make mpirun end the job before rank 0 has printed the error.
         Some(launched) if launched.rank > 0 => {
             run(Some(launched), example);
             ExitCode::SUCCESS
@@ -147,9 +147,11 @@ fn run(launched: Option<Launched>, example: Option<&'static [u8]>) -> ExitCode {
     });
     let (command, cli) = match parsed {
         Ok(parsed) => parsed,
-        Err(_) if !prints => return ExitCode::from(2),
         Err(error) => {
-            let _ = error.print();
+            if prints {
+                let _ = error.print();
+            }
+            ranks::fail_to_join(unparsed(&error));
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
@@ -179,9 +181,25 @@ fn run(launched: Option<Launched>, example: Option<&'static [u8]>) -> ExitCode {
         Ok(Done::Interrupted(signal)) => ExitCode::from(signal.exit_code() as u8),
         Err(error) => {
             terminal.error(&error);
-            ExitCode::from(error.kind.exit_code() as u8)
+            let code = error.kind.exit_code();
+            ranks::fail_to_join(error);
+            ExitCode::from(code as u8)
         }
     }
+}
+
+/// What another rank prints about arguments that could not be parsed.
+fn unparsed(error: &clap::Error) -> Error {
+    if !error.use_stderr() {
+        return Error::user("its arguments ask for help or for the version")
+            .hint("give all ranks the same command");
+    }
+    // The usage and the tips follow after an empty line.
+    let text = error.render().to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    let text = lines.collect::<Vec<_>>().join(" ");
+    Error::user(text.trim_start_matches("error: "))
+        .hint("correct its arguments; `--help` lists them")
 }
 
 fn dispatch(cli: Cli, example: Option<&'static [u8]>, terminal: &mut Terminal) -> Result<Done> {

@@ -100,15 +100,17 @@ impl Ranks {
 
     /// The name of this rank in messages, with its machine.
     pub fn name(&self) -> String {
-        match &self.0 {
-            Some(several) => format!("rank {} on {}", several.link.rank(), several.link.host()),
-            None => "rank 0".to_owned(),
-        }
+        self.0.as_ref().map_or_else(|| "rank 0".to_owned(), |several| several.name())
+    }
+
+    /// How gradients are added up.
+    pub(crate) fn reduce(&self) -> Reduce {
+        self.0.as_ref().map_or(Reduce::Exact, |several| several.reduce)
     }
 
     /// Whether gradients are added up in the order of the batch.
     pub(crate) fn are_exact(&self) -> bool {
-        self.0.as_ref().is_none_or(|several| several.reduce == Reduce::Exact)
+        self.reduce() == Reduce::Exact
     }
 
     /// Puts the results of the parts of a batch together: those of this rank's rounds, in order →
@@ -274,6 +276,10 @@ impl Ranks {
 }
 
 impl Several {
+    fn name(&self) -> String {
+        format!("rank {} on {}", self.link.rank(), self.link.host())
+    }
+
     fn gather_bytes(&self, own: &[u8]) -> Result<Vec<Vec<u8>>> {
         self.link.gather(own, Some(PATIENCE))
     }
@@ -283,14 +289,12 @@ impl Several {
     fn gather_results(&self, own: Result<Vec<u8>>) -> Result<Result<Vec<Vec<u8>>>> {
         let message = match &own {
             Ok(content) => [&[1], content.as_slice()].concat(),
-            Err(error) => [&[0], encode_error(error).as_bytes()].concat(),
+            Err(error) => [&[0], encode_error(error, &self.name()).as_bytes()].concat(),
         };
         let all = self.link.gather(&message, None)?;
         Ok(match all.iter().position(|message| message.first() != Some(&1)) {
             None => Ok(all.into_iter().map(|message| message[1..].to_vec()).collect()),
-            Some(failed) => own.and_then(|_| {
-                Err(decode_error(&all[failed][1..]).context(format!("rank {failed}")))
-            }),
+            Some(failed) => own.and_then(|_| Err(decode_error(&all[failed][1..]))),
         })
     }
 }
@@ -301,14 +305,14 @@ impl fmt::Debug for Ranks {
     }
 }
 
-/// Encodes an error as a message to other ranks.
-fn encode_error(error: &Error) -> String {
+/// Encodes an error of the rank `name` as a message to other ranks.
+fn encode_error(error: &Error, name: &str) -> String {
     let code = match error.kind {
         Kind::User => 0,
         Kind::Internal => -1,
         Kind::Interrupted(code) => code,
     };
-    serde_json::json!([code, error.message, error.hint]).to_string()
+    serde_json::json!([code, format!("{name}: {}", error.message), error.hint]).to_string()
 }
 
 /// Decodes an error from a message of another rank.
@@ -347,7 +351,7 @@ mod tests {
     #[test]
     fn all_ranks_get_the_error_of_one() {
         let [(first, failed), (other, also)] = gathered(Err(Error::user("no").hint("more")));
-        assert_eq!(first.unwrap_err().message, "rank 1: no");
+        assert_eq!(first.unwrap_err().message, "rank 1 on this process: no");
         assert_eq!(other.unwrap_err().message, "no");
         assert!(failed && also);
     }

@@ -15,5 +15,5 @@ mod threads;
 
 pub use group::{Ranks, Reduce};
 pub use launcher::{Launched, launched};
-pub use session::{Session, join};
+pub use session::{Session, fail_to_join, join};
 pub use threads::threads;

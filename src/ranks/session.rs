@@ -2,7 +2,7 @@
 
 use super::group::{Ranks, Reduce};
 use super::launcher::launched;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Keeps the ranks connected until it is dropped.
 pub struct Session {
@@ -14,8 +14,24 @@ pub struct Session {
 /// alone loads no library.
 ///
 /// # Errors
-/// If there are others and this build has no MPI, or MPI does not start.
+/// If there are others and this build has no MPI, MPI does not start, or another rank has failed
+/// before it could join; see [`fail_to_join`].
 pub fn join(reduce: Reduce) -> Result<(Ranks, Session)> {
+    let (ranks, session) = connect(reduce)?;
+    ranks.meet(Ok(Vec::new()))?;
+    Ok((ranks, session))
+}
+
+/// Tells the other ranks that this one has failed before it could [`join`] them, which they would wait
+/// for. They fail with the same error. Does nothing if this rank has tried to join, or is the only one.
+pub fn fail_to_join(error: Error) {
+    if let Ok((ranks, _session)) = connect(Reduce::default()) {
+        // It is the error of this rank, which has it already.
+        let _ = ranks.meet(Err(error));
+    }
+}
+
+fn connect(reduce: Reduce) -> Result<(Ranks, Session)> {
     match launched() {
         #[cfg(feature = "mpi")]
         Some(launched) => {
