@@ -12,7 +12,9 @@ use crate::interrupt::Interrupt;
 use crate::metrics::Cloud;
 use crate::ranks::Ranks;
 use crate::report::Metrics;
-use crate::train::evaluator::{Evaluator, EvaluatorRequest, ImageSampler, SampleNoise};
+use crate::train::evaluator::{
+    Evaluator, EvaluatorRequest, ImageSampler, OpenedEvaluator, SampleNoise,
+};
 use crate::train::rounds::own_images;
 use crate::train::{Evaluation, Event, EventSink};
 use crate::vision::FeatureChoice;
@@ -101,7 +103,7 @@ pub fn open(
     device: &Device,
     interrupt: &Interrupt,
     events: &mut dyn EventSink,
-) -> Result<Option<(Evaluator, String)>> {
+) -> Result<Option<OpenedEvaluator>> {
     let Some(path) = &request.archive else {
         if request.features.is_some() {
             return Err(Error::user("--eval-features without --eval")
@@ -150,6 +152,7 @@ pub fn open(
     let none = || Err(Error::internal("discriminator features should have been rejected"));
     let extractor = FeatureExtractor::open(&choice, none, "", device)?;
     let measured_by = format!("{} of archive {}", extractor.name(), archive.hash()?);
+    let weights = extractor.weights().to_owned();
     let setting = EvaluationContext {
         archive: &archive,
         split,
@@ -183,7 +186,7 @@ pub fn open(
             Some(signal) => Err(Error::interrupted(signal.exit_code(), "interrupted")),
         })
     });
-    Ok(Some((evaluator, measured_by)))
+    Ok(Some(OpenedEvaluator { evaluator, measured_by, weights }))
 }
 
 /// The images to compare with: the validation split, else the test split. If both are too small,

@@ -13,12 +13,42 @@ use crate::settings::differences;
 /// The inputs that must be equal on all ranks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Facts {
+    /// The flags that are not among the settings, in the same order on all ranks.
+    pub flags: Vec<Flag>,
     /// Hash of the archive.
     pub data: String,
-    /// The settings that determine the result, as TOML.
+    /// All settings, as TOML. Those of rank 0 say how long a run takes and what it saves, so others of
+    /// another rank would be ignored.
     pub settings: String,
     /// Model of the device.
     pub device: String,
+}
+
+/// A flag of a command and its value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Flag {
+    name: String,
+    /// `None` if the flag is not given; empty if it takes no value.
+    value: Option<String>,
+}
+
+impl Flag {
+    pub(super) fn new(name: &str, value: Option<String>) -> Self {
+        Self { name: name.to_owned(), value }
+    }
+
+    /// How this flag differs from the one of rank 0.
+    fn difference(&self, first: &Self) -> Option<String> {
+        let name = &self.name;
+        let with = |value: &str| format!("{name} {value}").trim_end().to_owned();
+        match (&self.value, &first.value) {
+            (own, first) if own == first => None,
+            (Some(own), Some(first)) => Some(format!("its {name} is {own}, not {first}")),
+            (Some(own), None) => Some(format!("it has {}, which rank 0 lacks", with(own))),
+            (None, Some(first)) => Some(format!("it lacks {}", with(first))),
+            (None, None) => None,
+        }
+    }
 }
 
 /// Checks that all ranks have the same facts and the same program, and sends the checkpoint `state`
@@ -55,6 +85,11 @@ fn difference(
     if program != first_program {
         let finding = format!("its program is {program}, not {first_program}");
         return Some((finding, "install the same program on all machines"));
+    }
+    // One without --resume may also have other settings and another archive.
+    let flags = facts.flags.iter().zip(&first.flags);
+    if let Some(finding) = flags.into_iter().find_map(|(own, first)| own.difference(first)) {
+        return Some((finding, "give all ranks the same flags"));
     }
     if facts.data != first.data {
         let finding = format!(
@@ -115,7 +150,18 @@ mod tests {
 
     fn facts() -> Facts {
         let settings = "[run]\nseed = 1\n[stylegan]\nbatch = 4".to_owned();
-        Facts { data: "d".repeat(64), settings, device: "CPU, 1 thread".to_owned() }
+        let flags = [("--resume", None), ("--dry-run", None), ("--reduce", Some("exact"))];
+        let flags = flags.map(|(name, value)| Flag::new(name, value.map(str::to_owned)));
+        let device = "CPU, 1 thread".to_owned();
+        Facts { flags: flags.to_vec(), data: "d".repeat(64), settings, device }
+    }
+
+    /// The facts of a rank one of whose flags has another value.
+    fn flagged(name: &str, value: Option<&str>) -> Facts {
+        let mut facts = facts();
+        let flag = facts.flags.iter_mut().find(|flag| flag.name == name).unwrap();
+        flag.value = value.map(str::to_owned);
+        facts
     }
 
     fn agreed(second: Facts) -> [Result<Vec<u8>>; 2] {
@@ -139,6 +185,10 @@ mod tests {
             (Facts { settings, ..facts() }, "its settings differ in run.seed"),
             (Facts { data: "e".repeat(64), ..facts() }, "has the hash eeeeeeeeeeee, not"),
             (Facts { device: "CPU, 2 threads".into(), ..facts() }, "computes on CPU, 2 threads"),
+            (flagged("--resume", Some("runs/a")), "it has --resume runs/a, which rank 0 lacks"),
+            (flagged("--dry-run", Some("")), "it has --dry-run, which"),
+            (flagged("--reduce", Some("fast")), "its --reduce is fast, not exact"),
+            (flagged("--reduce", None), "it lacks --reduce exact"),
         ] {
             let [first, other] = agreed(second);
             let message = first.unwrap_err().message;

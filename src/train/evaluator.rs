@@ -60,11 +60,20 @@ pub struct EvaluatorRequest {
     pub ranks: Ranks,
 }
 
-/// Opens an evaluator and returns it with a text that identifies its features and its data.
-/// Returns `None` if the request names no archive.
+/// An evaluator, with what its values depend on.
+pub struct OpenedEvaluator {
+    /// The evaluator.
+    pub evaluator: Evaluator,
+    /// Identifies its features and its data. A run keeps them.
+    pub measured_by: String,
+    /// Hash of the weights of its features; empty if they need none.
+    pub weights: String,
+}
+
+/// Opens an evaluator. Returns `None` if the request names no archive.
 pub type OpenEvaluator = fn(
     &EvaluatorRequest,
     &Device,
     &Interrupt,
     &mut dyn EventSink,
-) -> Result<Option<(Evaluator, String)>>;
+) -> Result<Option<OpenedEvaluator>>;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::agreement::{Facts, agree};
+use super::agreement::{Facts, Flag, agree};
 use super::directory::RunDirectory;
 use super::driver::{Outcome, drive};
 use super::leading::{Leading, follow};
@@ -20,6 +20,7 @@ use super::trainer::Trainer;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::memory::peak_mb;
+use crate::ranks::Ranks;
 use crate::report::tensorboard;
 use crate::run_files::newest_model;
 use crate::settings::Checked;
@@ -198,8 +199,9 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             return Ok(state);
         }
         let facts = Facts {
+            flags: self.flags_of_rank(&context.ranks),
             data: self.run.data.clone(),
-            settings: fingerprint(&self.table()?)?,
+            settings: self.config()?,
             device: context.device_model.clone(),
         };
         let bytes = state.as_ref().map_or(Ok(Vec::new()), TensorFile::to_bytes)?;
@@ -208,6 +210,27 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             (None, false) => TensorFile::from_bytes(&bytes).map(Some),
             (state, _) => Ok(state),
         }
+    }
+
+    /// What the flags say that are not among the settings. The paths of inputs may differ between
+    /// machines; their hashes are compared instead.
+    fn flags_of_rank(&self, ranks: &Ranks) -> Vec<Flag> {
+        // Without a slash at its end.
+        let path = |path: &PathBuf| path.components().collect::<PathBuf>().display().to_string();
+        let switch = |on: bool| on.then(String::new);
+        let eval = match (self.run.eval.as_str(), self.eval_weights.as_str()) {
+            (features, "") => features.to_owned(),
+            (features, weights) => format!("{features}, weights {weights:.16}"),
+        };
+        let out = Some(path(&self.out)).filter(|_| !self.is_resumed());
+        vec![
+            Flag::new("--resume", self.resumed.as_ref().map(path)),
+            Flag::new("--dry-run", switch(self.dry_run)),
+            Flag::new("--reduce", Some(ranks.reduce().to_string())),
+            Flag::new("--eval", self.inputs.eval.is_some().then_some(eval)),
+            Flag::new("--out", out),
+            Flag::new("--tensorboard", switch(self.tensorboard)),
+        ]
     }
 
     /// Builds the trainer, in the state of the checkpoint if there is one.

@@ -42,7 +42,8 @@ pub struct Setup<T> {
     pub(super) section: &'static Section,
     /// The run that is resumed; only rank 0 opens it.
     pub(super) directory: Option<RunDirectory>,
-    resumed: bool,
+    /// The path of the run that is resumed.
+    pub(super) resumed: Option<PathBuf>,
     pub(super) out: PathBuf,
     pub(super) tensorboard: bool,
     pub(super) dry_run: bool,
@@ -58,6 +59,8 @@ pub struct Setup<T> {
     kept_base: Option<PathBuf>,
     /// The same for the model of encoders.
     kept_embedding: Option<PathBuf>,
+    /// Hash of the weights of the features that snapshots are evaluated with; empty for none.
+    pub(super) eval_weights: String,
 }
 
 impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
@@ -142,7 +145,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             model_flag: "--model",
             section,
             directory: None,
-            resumed: false,
+            resumed: None,
             out,
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
@@ -152,6 +155,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             warning: None,
             kept_base: None,
             kept_embedding: None,
+            eval_weights: String::new(),
         })
     }
 
@@ -223,7 +227,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             model_flag: "--model",
             section,
             directory,
-            resumed: true,
+            resumed: Some(path.to_owned()),
             out: PathBuf::new(),
             tensorboard: request.tensorboard,
             dry_run: request.dry_run,
@@ -233,6 +237,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             warning,
             kept_base: kept(BASE, &request.model),
             kept_embedding: kept(EMBEDDING, &request.embedding),
+            eval_weights: String::new(),
         })
     }
 
@@ -241,7 +246,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// # Errors
     /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_model(&mut self) -> Result<Model> {
-        let resumed = self.resumed;
+        let resumed = self.is_resumed();
         let kept = self.kept_base.as_deref();
         open_input(self.model_flag, &mut self.inputs.model, &mut self.run.model, resumed, kept)
     }
@@ -251,7 +256,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// # Errors
     /// Fails if the run has no such model, or if it is not the one that the run started with.
     pub fn open_embedding(&mut self) -> Result<Model> {
-        let resumed = self.resumed;
+        let resumed = self.is_resumed();
         let kept = self.kept_embedding.as_deref();
         let (path, hash) = (&mut self.inputs.embedding, &mut self.run.embedding);
         open_input("--embedding", path, hash, resumed, kept)
@@ -259,7 +264,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
 
     /// Whether the run continues an interrupted one.
     pub fn is_resumed(&self) -> bool {
-        self.resumed
+        self.resumed.is_some()
     }
 
     /// The models that the run reads and that are in run directories, whose runs may remove them, with
@@ -338,9 +343,10 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         };
         match (context.open_evaluator)(&request, device, context.interrupt, context.events)? {
             None => Ok(None),
-            Some((evaluator, measured_by)) => {
-                self.record_eval(&measured_by)?;
-                Ok(Some(evaluator))
+            Some(opened) => {
+                self.record_eval(&opened.measured_by)?;
+                self.eval_weights = opened.weights;
+                Ok(Some(opened.evaluator))
             }
         }
     }
@@ -390,7 +396,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             "" => "no features of another network".to_owned(),
             other => other.to_owned(),
         };
-        if self.resumed && self.run.vision != what {
+        if self.is_resumed() && self.run.vision != what {
             let (before, now) = (name(&self.run.vision), name(what));
             return Err(Error::user(format!("--vision-aided: the run uses {before}, not {now}"))
                 .hint(match what.is_empty() {
