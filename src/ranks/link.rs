@@ -37,10 +37,11 @@ pub trait Link: Send + Sync {
         patience: Option<Duration>,
     ) -> Result<()>;
 
-    /// Replaces the values by the sum of those of all ranks, in any order.
+    /// Replaces the values by the sum of those of all ranks, in any order. It waits for
+    /// [`PATIENCE`].
     ///
     /// # Errors
-    /// If a rank does not answer.
+    /// If a rank does not answer in time. Nothing can be sent afterwards.
     fn all_reduce(&self, values: &mut [f32]) -> Result<()>;
 
     /// Ends all ranks.
@@ -64,14 +65,14 @@ pub trait Link: Send + Sync {
     }
 }
 
-/// The error for ranks that do not answer.
+/// The error for ranks that do not answer. It is not always known which they are.
 pub fn silent(ranks: &[usize]) -> Error {
-    let ranks: Vec<String> = ranks.iter().map(ToString::to_string).collect();
-    let plural = if ranks.len() == 1 { "" } else { "s" };
-    Error::user(format!(
-        "rank{plural} {} did not answer for {} minutes",
-        ranks.join(", "),
-        PATIENCE.as_secs() / 60
-    ))
-    .hint("check its machine and the network, then resume the run")
+    let numbers: Vec<String> = ranks.iter().map(ToString::to_string).collect();
+    let who = match ranks.len() {
+        0 => "another rank".to_owned(),
+        1 => format!("rank {}", numbers[0]),
+        _ => format!("ranks {}", numbers.join(", ")),
+    };
+    Error::user(format!("{who} did not answer for {} minutes", PATIENCE.as_secs() / 60))
+        .hint("check its machine and the network, then resume the run")
 }

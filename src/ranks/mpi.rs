@@ -11,8 +11,8 @@ use mpi::traits::AsRaw;
 use mpi::{Count, Threading};
 
 use super::launcher::Launched;
-use super::link::{Link, silent};
-use crate::error::{Error, Result};
+use super::link::{Link, PATIENCE, silent};
+use crate::error::{Error, Kind, Result};
 
 /// Bytes of a message; longer ones are sent in parts, because MPI counts with 32 bits.
 const MESSAGE: usize = 1 << 30;
@@ -25,7 +25,16 @@ const PAUSES: [Duration; 2] = [Duration::from_micros(100), Duration::from_millis
 
 /// MPI, from its start to its end. The thread that started it must drop it.
 pub struct Session {
-    _universe: Universe,
+    universe: Universe,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // MPI ends when all ranks end it, and the others wait for what this one does not do any more.
+        if std::thread::panicking() {
+            self.universe.world().abort(Kind::Internal.exit_code());
+        }
+    }
 }
 
 /// Starts MPI.
@@ -58,7 +67,7 @@ pub fn join(launched: Launched) -> Result<(Mpi, Session)> {
         host: environment::processor_name().unwrap_or_else(|_| "an unnamed host".to_owned()),
         world: Mutex::new(World(world)),
     };
-    Ok((link, Session { _universe: universe }))
+    Ok((link, Session { universe }))
 }
 
 /// The connection of one rank.
@@ -77,8 +86,8 @@ struct World(SimpleCommunicator);
 // started with `Threading::Serialized`; the lock in `Mpi` sees to that.
 unsafe impl Send for World {}
 
-/// A message in transit: the rank at its other end, and MPI's handle.
-type Pending = (usize, ffi::MPI_Request);
+/// A message in transit: the rank at its other end, if it is a single one, and MPI's handle.
+type Pending = (Option<usize>, ffi::MPI_Request);
 
 impl Mpi {
     fn world(&self) -> MutexGuard<'_, World> {
@@ -104,7 +113,7 @@ impl Mpi {
             }
             let waited = since.elapsed();
             if patience.is_some_and(|patience| waited > patience) {
-                let mut ranks: Vec<usize> = pending.iter().map(|(rank, _)| *rank).collect();
+                let mut ranks: Vec<usize> = pending.iter().filter_map(|(rank, _)| *rank).collect();
                 ranks.sort_unstable();
                 ranks.dedup();
                 return Err(silent(&ranks));
@@ -149,7 +158,7 @@ impl Link for Mpi {
             // SAFETY: a null handle is a valid value.
             let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
             transfer(rank as c_int, &mut request);
-            pending.push((rank, request));
+            pending.push((Some(rank), request));
         };
         // SAFETY: the library sets its constant before it is initialised.
         let bytes = unsafe { ffi::RSMPI_UINT8_T };
@@ -180,17 +189,22 @@ impl Link for Mpi {
         let world = self.world();
         for part in values.chunks_mut(MESSAGE / 4) {
             let own = part.to_vec();
-            // SAFETY: both buffers have the length that is passed, and the call is blocking.
+            // SAFETY: a null handle is a valid value.
+            let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
+            // SAFETY: both buffers have the length that is passed, and outlive `wait`, as in
+            // `exchange`.
             unsafe {
-                ffi::MPI_Allreduce(
+                ffi::MPI_Iallreduce(
                     own.as_ptr().cast(),
                     part.as_mut_ptr().cast(),
                     part.len() as Count,
                     ffi::RSMPI_FLOAT,
                     ffi::RSMPI_SUM,
                     world.0.as_raw(),
+                    &mut request,
                 );
             }
+            Self::wait(vec![(None, request)], Some(PATIENCE))?;
         }
         Ok(())
     }
