@@ -13,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use cigan::model::Model;
+use cigan::ranks::{Reduce, join};
 use cigan::train::lock::RunLock;
 use common::formula;
 use common::models::{damsm_alone, gan_int_cls, stylegan as generator};
@@ -21,6 +22,17 @@ use common::program::{Cigan, tiny};
 /// Options of Open MPI with which any number of ranks share the cores of a test machine.
 const MPIRUN: [&str; 5] =
     ["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--tag-output"];
+
+/// A job that one rank ends must end within this number of seconds. It starts MPI and reads small
+/// archives, while other tests use the machine.
+const SOON: &str = "60";
+
+/// mpirun, which is killed if it does not end [`SOON`].
+fn short_job() -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--signal=KILL", SOON, "mpirun"]).args(MPIRUN);
+    command
+}
 
 /// `cigan` as `ranks` processes; without mpirun for a single one.
 fn command(cigan: &Cigan, ranks: usize, words: &[&str]) -> Command {
@@ -357,33 +369,175 @@ fn mistakes_are_reported_once() {
     let text = refused(&output(&cigan, 2, &["data", "info", &data]));
     assert!(text.contains("this command runs as one"), "{text}");
 
-    // Ranks with their own flags: mpirun runs one line per group of ranks.
-    let both = |first: &[&str], second: &[&str]| {
-        let mut command = Command::new("mpirun");
-        command.args(MPIRUN).current_dir(cigan.path("")).env("CIGAN_CACHE", cigan.path("cache"));
-        for (i, more) in [first, second].into_iter().enumerate() {
-            if i > 0 {
-                command.arg(":");
-            }
-            command.args(["-n", "1", env!("CARGO_BIN_EXE_cigan")]).args(&words);
-            command.args(["--device", "cpu", "--out", "both"]).args(more);
-            if !more.contains(&"--data") {
-                command.args(["--data", &data]);
-            }
-        }
-        refused(&command.output().unwrap())
-    };
-    let one = ["--threads", "1"];
-    let text = both(&one, &["--threads", "1", "--seed", "3"]);
-    assert!(text.contains("rank 1 on ") && text.contains("differ in run.seed"), "{text}");
-    let text = both(&one, &["--threads", "2"]);
-    assert!(text.contains("computes on CPU, 2 threads, not on CPU, 1 thread"), "{text}");
+    let text = refused(&output(&cigan, 2, &["train-stylegan", "--resume", "latest"]));
+    assert!(text.contains("--resume latest: the folder runs contains no run"), "{text}");
+}
+
+/// What two ranks with arguments of their own print, of which one must fail.
+fn two(cigan: &Cigan, arguments: [&[&str]; 2]) -> String {
+    let mut command = short_job();
+    command.current_dir(cigan.path("")).env("CIGAN_CACHE", cigan.path("cache"));
+    // mpirun takes one line per group of ranks.
+    for (i, arguments) in arguments.into_iter().enumerate() {
+        command.args(&[":"][..i]).args(["-n", "1", env!("CARGO_BIN_EXE_cigan")]).args(arguments);
+    }
+    refused(&command.output().unwrap())
+}
+
+#[test]
+fn ranks_with_different_arguments_are_refused() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(100, 16);
     let other = cigan.path("other.zip");
-    let synth = ["data", "synth", "--count", "24", "--resolution", "16", "--seed", "9"];
+    let synth = ["data", "synth", "--count", "100", "--resolution", "16", "--seed", "9"];
     cigan.run(&[&synth[..], &["--out", &other]].concat()).ok();
-    let text = both(&one, &["--threads", "1", "--data", &other]);
-    assert!(text.contains("rank 1 on ") && text.contains("its archive of --data"), "{text}");
+    let weights = ["one", "two"].map(|name| cigan.path(&format!("{name}.safetensors")));
+    let mut network = formula::squeezenet();
+    network.write(Path::new(&weights[0])).unwrap();
+    network.insert_f32("conv1.bias", [64], vec![0.5; 64]).unwrap();
+    network.write(Path::new(&weights[1])).unwrap();
+    let features = weights.map(|path| format!("squeezenet={path}"));
+
+    let words = [&["train-stylegan", "--device", "cpu"][..], &stylegan()].concat();
+    // Flags that a rank gives itself take the place of these.
+    let usual = [["--data", &data], ["--threads", "1"], ["--out", "both"]];
+    let with = |more: &[&'static str], paths: &[&str]| -> Vec<String> {
+        let given = [more, paths].concat();
+        let usual = usual.iter().filter(|[flag, _]| !given.contains(flag)).flatten();
+        words.iter().chain(usual).chain(&given).map(|word| (*word).to_owned()).collect()
+    };
+    let differ = |first: Vec<String>, second: Vec<String>, finding: &str| {
+        let arguments = [first, second];
+        let arguments: Vec<Vec<&str>> =
+            arguments.iter().map(|rank| rank.iter().map(String::as_str).collect()).collect();
+        let text = two(&cigan, [&arguments[0], &arguments[1]]);
+        assert!(text.contains("rank 1 on ") && text.contains(finding), "{finding}: {text}");
+        assert!(text.contains("hint:"), "{text}");
+    };
+    let usually = || with(&[], &[]);
+    differ(usually(), with(&["--seed", "3"], &[]), "its settings differ in run.seed");
+    differ(usually(), with(&["--kimg", "0.072"], &[]), "its settings differ in run.kimg");
+    let finding = "computes on CPU, 2 threads, not on CPU, 1 thread";
+    differ(usually(), with(&["--threads", "2"], &[]), finding);
+    differ(usually(), with(&[], &["--data", &other]), "its archive of --data has the hash");
+    differ(with(&["--reduce", "fast"], &[]), usually(), "its --reduce is exact, not fast");
+    differ(usually(), with(&["--dry-run"], &[]), "it has --dry-run");
+    differ(usually(), with(&["--tensorboard"], &[]), "it has --tensorboard");
+    differ(usually(), with(&[], &["--out", "elsewhere"]), "its --out is elsewhere, not both");
+    let eval = || with(&[], &["--eval", &data]);
+    differ(eval(), usually(), "it lacks --eval pixels of archive");
+    differ(eval(), with(&[], &["--eval", &other]), "its --eval is pixels of archive");
+    let by = |i: usize| with(&[], &["--eval", &data, "--eval-features", &features[i]]);
+    differ(eval(), by(0), "its --eval is squeezenet of archive");
+    differ(by(0), by(1), "its --eval is squeezenet of archive");
     assert!(!Path::new(&cigan.path("both")).exists(), "nothing was written");
+
+    let run = |folder: &str| {
+        let words = [&["train-stylegan", "--data", &data, "--kimg", "0.024"][..], &stylegan()];
+        train(&cigan, 1, folder, &words.concat()).display().to_string()
+    };
+    let runs = ["a", "b"].map(run);
+    let before = runs.each_ref().map(|run| results(Path::new(run)));
+    let resume = |run: &str| {
+        let words = ["train-stylegan", "--device", "cpu", "--threads", "1", "--kimg", "0.048"];
+        [&words[..], &["--resume", run]].concat().into_iter().map(str::to_owned).collect()
+    };
+    let longer = || with(&["--kimg", "0.048"], &[]);
+    differ(longer(), resume(&runs[0]), &format!("it has --resume {}", runs[0]));
+    differ(resume(&runs[0]), longer(), &format!("it lacks --resume {}", runs[0]));
+    let finding = format!("its --resume is {}, not {}", runs[1], runs[0]);
+    differ(resume(&runs[0]), resume(&runs[1]), &finding);
+    assert!(runs.each_ref().map(|run| results(Path::new(run))) == before, "nothing was changed");
+}
+
+/// Most of these errors come before the ranks are connected.
+#[test]
+fn an_error_of_a_single_rank_ends_the_job() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(24, 16);
+    let words =
+        [&["train-stylegan", "--device", "cpu", "--threads", "1"][..], &stylegan()].concat();
+    let right = [&words[..], &["--data", &data]].concat();
+    let in_addition = |more: &[&'static str]| [&right[..], more].concat();
+    for (wrong, finding) in [
+        (in_addition(&["--kimg", "much"]), "invalid value 'much' for '--kimg <X>'"),
+        (words.clone(), "required arguments were not provided: --data <FILE.zip>"),
+        (in_addition(&["--help"]), "its arguments ask for help"),
+        (in_addition(&["--aug", "much"]), "--aug much: not an augmentation mode"),
+        (vec!["train-stylegan", "--data", &data, "--threads", "0"], "--threads 0: must be"),
+        (vec!["data", "info", &data], "this command runs as one"),
+        ([&words[..], &["--data", "no.zip"]].concat(), "no.zip: cannot open"),
+        (in_addition(&["--config", "no.toml"]), "no.toml: cannot"),
+        (vec!["train-stylegan", "--resume", "latest"], "--resume latest: the folder runs"),
+    ] {
+        let text = two(&cigan, [&right, &wrong]);
+        let error = text.lines().find(|line| line.contains("error:")).unwrap();
+        assert!(error.contains("error: rank 1 on ") && error.contains(finding), "{text}");
+    }
+    // Rank 0 prints its own error as a single process does.
+    let text = two(&cigan, [&in_addition(&["--kimg", "much"]), &right]);
+    assert!(text.contains("invalid value") && !text.contains("rank 0"), "{text}");
+    // Help is no error if all ranks give it.
+    let output = output(&cigan, 2, &["train-stylegan", "--help"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.matches("Usage:").count() == 1, "{text}");
+}
+
+/// Runs an ignored test of this file as two ranks.
+fn as_ranks(test: &str) -> Output {
+    let mut command = short_job();
+    command.args(["-n", "2"]).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]).output().unwrap()
+}
+
+/// A call that blocks would poll all the time, and would wait for a silent rank for ever. Instead,
+/// this rank looks from time to time whether the sum is there, or the time is up.
+#[cfg(target_os = "linux")]
+#[test]
+fn waiting_for_the_fast_sum_takes_little_processor_time() {
+    let output = as_ranks("one_of_two_ranks_waits");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "another test runs it under mpirun"]
+fn one_of_two_ranks_waits() {
+    // The first number is the time in nanoseconds that the thread has run.
+    let nanoseconds = || -> u64 {
+        let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        text.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let (ranks, _session) = join(Reduce::Fast).unwrap();
+    assert_eq!(ranks.size(), 2);
+    if ranks.rank() == 1 {
+        std::thread::sleep(Duration::from_secs(4));
+    }
+    let before = nanoseconds();
+    let mut values = [1.0, ranks.rank() as f32];
+    ranks.sum_fast(&mut values).unwrap();
+    let used = Duration::from_nanos(nanoseconds() - before);
+    assert_eq!(values, [2.0, 1.0]);
+    assert!(used < Duration::from_millis(400), "{used:?}");
+}
+
+#[test]
+fn a_rank_that_panics_ends_the_job() {
+    let output = as_ranks("one_of_two_ranks_panics");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("rank 1 panics"), "{text}");
+    assert!(text.contains("MPI_ABORT was invoked on rank 1"), "{text}");
+}
+
+#[test]
+#[ignore = "another test runs it under mpirun"]
+fn one_of_two_ranks_panics() {
+    let (ranks, _session) = join(Reduce::Fast).unwrap();
+    assert_eq!(ranks.size(), 2);
+    assert_eq!(ranks.rank(), 0, "rank 1 panics");
+    ranks.sum_fast(&mut [1.0]).unwrap();
 }
 
 #[test]
@@ -505,6 +659,10 @@ fn saves_at_a_signal(more: &[&str]) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     let nimg = saved(&run).unwrap_or_else(|| panic!("nothing was saved: {text}"));
+    // A checkpoint alone may be an earlier one.
+    let log = fs::read_to_string(run.join("log.txt")).unwrap();
+    let last = format!("interrupted at {nimg} images; all work is saved");
+    assert_eq!(log.lines().last(), Some(&last[..]), "{text}");
     // The saved run resumes with another number of ranks.
     let kimg = (nimg + 24) as f64 / 1000.0;
     let words = ["train-stylegan", "--resume", run.to_str().unwrap(), "--kimg", &kimg.to_string()];
