@@ -63,7 +63,7 @@ pub fn describe_saved(file: &Path, saved: &SavedPictures, as_json: bool) -> Stri
     }
     let mut rows = vec![
         ("pictures", format!("{pictures}, saved by the page of `cigan serve`")),
-        ("codes", format!("{codes} files of latent codes")),
+        ("latent codes", format!("{codes} {}", if *codes == 1 { "file" } else { "files" })),
     ];
     rows.extend(commands.iter().map(|command| ("command", command.clone())));
     format!("{}\n{}", file.display(), tables::rows(&rows))

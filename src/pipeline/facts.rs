@@ -52,9 +52,13 @@ impl Facts {
     /// One sentence about what was found.
     pub fn summary(&self) -> String {
         let Self { resolution, training, captioned, captions, held_out, .. } = self;
+        let with_captions = match captioned {
+            0 => "none of them with captions".to_owned(),
+            _ => format!("{captioned} of them with {captions} captions"),
+        };
         format!(
-            "{training} training images of {resolution}×{resolution}, {captioned} of them with \
-             {captions} captions; held out for evaluation: {held_out}"
+            "{training} training images of {resolution}×{resolution}, {with_captions}; held out for \
+             evaluation: {held_out}"
         )
     }
 

@@ -283,7 +283,7 @@ fn prepare(
     if !summary.skipped.is_empty() {
         let first = &summary.skipped[0];
         events.emit(&Event::Warning(format!(
-            "{} files were skipped, such as {} ({}); `cigan data info {}` lists them",
+            "skipped files: {}, such as {} ({}); `cigan data info {}` lists them",
             summary.skipped.len(),
             first.file,
             first.reason,

@@ -21,8 +21,8 @@ use crate::error::{Error, Kind};
 
 /// Largest request without an image, in bytes.
 pub const MAX_TEXT: usize = 256 << 10;
-/// Hint for requests that only another version of the page sends.
-pub const RELOAD: &str = "reload the page; another version of cigan may have sent it";
+/// Hint for requests that this version of the page does not send.
+pub const RELOAD: &str = "reload the page if it sent this; `/api` describes the requests";
 
 /// The state that the handlers of requests share.
 #[derive(Clone)]

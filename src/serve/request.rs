@@ -194,7 +194,7 @@ fn check_steps(flag: &str, steps: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::user(format!("{flag} {steps}: the page allows at most {MAX_STEPS} steps"))
-        .hint("use fewer steps, or run the command in a terminal"))
+        .hint("use fewer steps; the command line has no such limit"))
 }
 
 /// Checks a prompt and returns a warning about words that the model does not know.
@@ -232,7 +232,7 @@ impl DrawRequest {
                 "--seeds: {} images, but the page generates at most {MAX_IMAGES}",
                 shown.len()
             ))
-            .hint("use fewer seeds, or run the command in a terminal"));
+            .hint("use fewer seeds; the command line has no such limit"));
         }
         let (seeds, keep) = match self.candidates {
             None => (shown, None),
@@ -245,7 +245,7 @@ impl DrawRequest {
                 return Err(Error::user(format!(
                     "--candidates {count}: the page allows at most {MAX_CANDIDATES}"
                 ))
-                .hint("use fewer candidates, or run the command in a terminal"));
+                .hint("use fewer candidates; the command line has no such limit"));
             }
             Some(count) => {
                 let (seeds, keep) = seeds.candidates(Candidates { count, keep: None })?;

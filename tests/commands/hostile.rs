@@ -169,7 +169,8 @@ fn child() {
 #[cfg(target_os = "linux")]
 #[test]
 fn hostile_models_are_harmless_in_little_memory() {
-    let script = format!("ulimit -v {ADDRESS_SPACE}; exec \"$0\" --exact hostile::child --nocapture");
+    let script =
+        format!("ulimit -v {ADDRESS_SPACE}; exec \"$0\" --exact hostile::child --nocapture");
     let output = Command::new("sh")
         .args(["-c", &script])
         .arg(std::env::current_exe().unwrap())

@@ -3,7 +3,7 @@
 import { ask, busy, setModel, stop } from "./request.js";
 import { $, copy, make, narrow, press, showError, showStatus } from "./dom.js";
 import * as editor from "./editor.js";
-import { addressOf, formChanged, growPrompt, restoreForm, setDefaults, setEditSettings, setSettings, settings, settingsInAddress, store } from "./form.js";
+import { addressOf, formChanged, growPrompt, offersLayers, restoreForm, setDefaults, setEditSettings, setSettings, settings, settingsInAddress, store } from "./form.js";
 import * as explore from "./explore.js";
 import * as grid from "./grid.js";
 import * as history from "./history.js";
@@ -76,7 +76,11 @@ async function onAddress() {
   setSettings({ candidates: "", ...found });
   const state = window.history.state;
   const result = results.get(state?.entry);
-  if (result) return grid.show(result);
+  if (result) {
+    // What is said belongs to another result.
+    showStatus($("status"), "");
+    return grid.show(result);
+  }
   if (state?.id && await history.restoreId(state.id)) return;
   returning = addressOf(settings());
   grid.draw();
@@ -84,6 +88,7 @@ async function onAddress() {
 
 /** A stored result was chosen. */
 function onRestore({ result, picture, edit }) {
+  for (const id of ["status", "edit-status"]) showStatus($(id), "");
   if (result) {
     setSettings({ candidates: "", ...result.settings });
     grid.show(result);
@@ -91,9 +96,11 @@ function onRestore({ result, picture, edit }) {
     if (address !== location.pathname + location.search) window.history.pushState({ entry: remember(result), id: null }, "", address);
     return;
   }
-  grid.deselect();
+  // On a narrow screen, there must be a picture before the grid lets go of its own.
   picked.pick(picture);
+  grid.deselect();
   if (edit) picked.setEdit(picture.key, edit);
+  picked.reveal();
 }
 
 /** The first look: pictures for prompts that the model knows. */
@@ -110,6 +117,7 @@ function showExamples() {
 async function own(file) {
   if (!await editor.take(file)) return false;
   grid.deselect();
+  picked.reveal();
   return true;
 }
 
@@ -119,6 +127,7 @@ function notRestored(text) {
     "set" in text && text.set,
     "similarity" in text && "the encoders that guided it",
     "scale" in text && "its size",
+    "layers" in text && !offersLayers(text.layers) && `the layers ${text.layers}`,
   ].filter(Boolean);
   return missing.length ? `, but not ${missing.join(", ")}: the page has no such setting, so the picture differs` : "";
 }

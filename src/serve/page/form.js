@@ -83,10 +83,19 @@ export function setEditSettings(text) {
   setField("edit-steps", defaults["edit-steps"]);
   $("edit-steps-part").hidden = true;
   for (const [keyword, id] of Object.entries(fields)) if (keyword in text) setField(id, text[keyword]);
-  const bands = Array.from(document.querySelectorAll("input[name=band]"));
-  const band = bands.find((input) => input.value === (text.layers ?? ""));
+  const band = bandOf(text.layers ?? "") ?? bandOf("");
   if (band) band.checked = true;
   formChanged();
+}
+
+/** The choice of these layers, such as "2-5", or of all for ""; undefined if the page does not offer it. */
+function bandOf(layers) {
+  return Array.from(document.querySelectorAll("input[name=band]")).find((input) => input.value === layers);
+}
+
+/** Whether the page offers to edit these layers only. */
+export function offersLayers(layers) {
+  return bandOf(layers) !== undefined;
 }
 
 /** The address of the page with these settings. */

@@ -26,7 +26,9 @@ let frame = null; // preview of the running request; it has no codes and cannot 
 let stale = false; // whether a newer request failed or was stopped
 let selected = -1; // index over all rows
 
-const panel = { status: $("status"), progress: $("progress"), button: $("go"), undo: () => { stale = shown.rows.length > 0; setPreview(null); } };
+let undone = false; // whether a request failed or was stopped
+
+const panel = { status: $("status"), progress: $("progress"), button: $("go"), undo: () => { stale = shown.rows.length > 0; undone = true; setPreview(null); } };
 
 /** `onFinished` is called with every finished result. */
 export function open(about, onFinished) {
@@ -101,11 +103,12 @@ export function vary(of) {
   draw();
 }
 
-/** Draws neighbours of the selected picture. */
+/** Draws neighbours of the selected picture, with its own settings if it is not one of the grid. */
 export function varySelected() {
-  const { row, index } = at(shown, selected) ?? {};
-  if (!row || $("do-vary").disabled) return;
-  setSettings({ ...formSettings(), text: row.text, vary: row.seeds[index] });
+  if ($("do-vary").disabled) return;
+  const { text, seed, request: { strength, truncation, steps } } = picked.current();
+  const its = selected < 0 ? { strength: String(strength), truncation: String(truncation), steps: String(steps) } : {};
+  setSettings({ ...formSettings(), ...its, text, vary: seed });
   draw();
 }
 
@@ -142,7 +145,7 @@ function setPreview(result) {
 }
 
 function title(view) {
-  if (!view.rows.length) return "";
+  if (!view.rows.length) return undone ? "Write a prompt, or reload the page for examples" : "";
   const now = view.examples ? "Examples – select one to begin" : view.prompts > 1 ? `${view.prompts} prompts` : view.rows[0].text;
   return stale && !frame ? `${now} (previous result)` : now;
 }

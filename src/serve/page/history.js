@@ -48,9 +48,15 @@ export function addResult(result) {
 /** A picture without what cannot be stored. */
 const stored = ({ file, ...picture }) => ({ ...picture, file: file ?? null });
 
-export function addEdit(picture, edit) {
+export async function addEdit(picture, edit) {
   const { text, from, to } = edit.prompts;
+  // A favourite keeps the edit that is shown beside it.
+  if (favourite(picture.key)) await addFavourite(picture, edit);
   return add("recent", `${picture.key} ${edit.command}`, text ?? `${from} → ${to}`, edit.picture, { picture: stored(picture), edit });
+}
+
+function addFavourite(picture, edit) {
+  return add("favourite", picture.key, picture.text ?? picture.name, edit?.picture ?? picture.picture, { picture: stored(picture), edit });
 }
 
 const favourite = (key) => shelf.list("favourite", model.hash).find((item) => item.key === key);
@@ -68,8 +74,7 @@ export async function toggleFavourite() {
     await shelf.remove([found.id]);
     render();
   } else {
-    const edit = picked.edit();
-    await add("favourite", picture.key, picture.text ?? picture.name, edit?.picture ?? picture.picture, { picture: stored(picture), edit });
+    await addFavourite(picture, picked.edit());
   }
   picked.render();
 }

@@ -49,8 +49,10 @@ function render() {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     return high > low ? ((value - low) / (high - low)) * size : size / 2;
   };
-  $("run-chart").firstElementChild.setAttribute("points", points.map(([x, y]) =>
-    `${scale(xs, x, WIDTH).toFixed(1)},${(HEIGHT - MARGIN - scale(ys, y, HEIGHT - 2 * MARGIN)).toFixed(1)}`).join(" "));
+  const line = points.map(([x, y]) => [scale(xs, x, WIDTH), HEIGHT - MARGIN - scale(ys, y, HEIGHT - 2 * MARGIN)]);
+  // A single value is a line across the chart.
+  const drawn = line.length === 1 ? [0, WIDTH].map((x) => [x, line[0][1]]) : line;
+  $("run-chart").firstElementChild.setAttribute("points", drawn.map((point) => point.map((at) => at.toFixed(1)).join()).join(" "));
   $("run-metric").hidden = !names.length;
   $("run-chart").toggleAttribute("hidden", !points.length);
   $("run-from").textContent = points.length ? `${short(1000 * xs[0])} images` : "";

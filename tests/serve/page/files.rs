@@ -119,6 +119,15 @@ fn pictures_of_commands_are_restored_or_named() {
     page.until("drawn(1) && $('edit-status').textContent.includes('but not guidance.lr=0.3')");
     page.is("$('steps-part').hidden && !location.search.includes('steps')");
 
+    // Layers that the page does not offer are named; the choice does not stay as it was.
+    let path = page.cigan.path("exact.png");
+    let words = ["edit", "--image", &path, "--text", "a black bird", "--steps", "3"];
+    let file = made(&page, "layers.png", &[&words[..], &["--layers", "1-4"]].concat());
+    page.value("all('#bands input')[3].click()");
+    drop(&mut page, "layers.png", &file);
+    page.until("$('edit-status').textContent.includes('but not the layers 1-4: ')");
+    page.is("all('#bands input')[0].checked && $('edit-text').value === 'a black bird'");
+
     let file = made(&page, "sample.png", &["sample", "--seeds", "3"]);
     drop(&mut page, "sample.png", &file);
     page.until("$('about-selected').textContent.startsWith('sample.png')");

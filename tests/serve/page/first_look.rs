@@ -42,8 +42,21 @@ fn every_width_is_used_and_none_scrolls_sideways() {
         page.until("all('.cell').every((c) => c.clientWidth >= 80)");
     }
 
-    // On a phone, the picture opens below the row in which it was tapped.
+    // On a phone, one's own picture can be chosen before any other, and what is wrong with it is said.
     page.size(390, 844);
+    page.reload();
+    page.until("innerWidth === 390 && drawn(24)");
+    page.is("$('picked').classList.contains('unpicked') && $('drop').offsetHeight >= 32");
+    page.is("$('edit-go').offsetHeight === 0 && $('favourite').offsetHeight === 0 && $('edit-text').offsetHeight === 0");
+    let text = page.cigan.path("no picture.png");
+    std::fs::write(&text, "text").unwrap();
+    page.browser.choose("#file", &text);
+    page.until("$('edit-status').classList.contains('bad') && $('edit-status').offsetHeight > 0");
+    page.browser.choose("#file", &super::editing::photo(&page));
+    page.until("shown('left') && $('left').offsetHeight > 0 && $('edit-go').offsetHeight > 0");
+    page.until("$('left').getBoundingClientRect().top < innerHeight");
+
+    // The picture opens below the row in which it was tapped.
     page.until("innerWidth === 390 && document.documentElement.scrollWidth <= innerWidth");
     page.value("all('.cell')[5].click()");
     page.until("$('picked').parentElement === $('grid') && shown('left')");

@@ -68,6 +68,54 @@ fn results_survive_a_reload_and_the_back_button_works() {
     page.end();
 }
 
+/// What is opened from the favourites or the history is as good as a picture of the grid, and brings
+/// no message of another result.
+#[test]
+fn stored_pictures_can_be_used_like_others() {
+    let Some(mut page) = Page::open() else { return };
+    page.set("strength", "0.5");
+    page.draw("a red bird", "0-3", 4);
+    page.value("all('.cell')[2].click()");
+    page.click("favourite");
+    page.until("$('favourite').getAttribute('aria-pressed') === 'true'");
+    // The favourite gets the edit that is made later.
+    page.set("edit-text", "a black bird");
+    page.click("edit-go");
+    page.until("edited() && all('.item').length === 2");
+    let edit = page.value("$('right').src");
+    page.set("strength", "0.2");
+    page.draw("a yellow bird", "0-1", 2);
+    page.reload();
+    page.until("drawn(2)");
+    page.set("seeds", "abc");
+    page.click("go");
+    page.until("$('status').classList.contains('bad')");
+    page.click("show-favourites");
+    page.until("all('.item').length === 1");
+    page.value("all('.item')[0].click()");
+    page.until("edited() && shown('right') && $('status').textContent === ''");
+    assert_eq!(page.value("$('right').src"), edit);
+    // Its neighbours have its settings.
+    page.set("seeds", "0-4");
+    page.click("do-vary");
+    page.until("drawn(5) && $('title').textContent === 'a red bird'");
+    page.is(
+        "!$('vary').hidden && $('vary-of').textContent === '2' && $('strength').value === '0.5'",
+    );
+
+    // On a phone, it opens although nothing of the grid is selected.
+    page.size(390, 844);
+    page.reload();
+    page.until("innerWidth === 390 && drawn(5)");
+    page.is("$('left').closest('#picked').classList.contains('unpicked')");
+    page.click("show-recent");
+    page.until("all('.item').length > 2");
+    page.value("all('.item').find((item) => item.textContent === 'a black bird').click()");
+    page.until("shown('right') && $('right').offsetHeight > 0");
+    page.until("$('right').getBoundingClientRect().top >= 0 && $('right').getBoundingClientRect().top < innerHeight");
+    page.end();
+}
+
 #[test]
 fn the_same_result_is_stored_once() {
     let Some(mut page) = Page::open() else { return };

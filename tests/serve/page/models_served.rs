@@ -95,7 +95,7 @@ fn a_run_is_watched() {
     page.until("!$('run').hidden && $('run-metric').options.length > 1");
     page.is("$('run-title').textContent.includes('align-text') && !$('run-title').textContent.includes('training')");
     page.is("$('run-newest').hidden && $('run-value').textContent.startsWith('now ')");
-    page.is("$('run-chart').firstElementChild.getAttribute('points').length > 3");
+    page.is("$('run-chart').firstElementChild.getAttribute('points').includes(' ')");
     page.accessible("a run");
     // It has room on a phone as well.
     page.size(390, 844);
