@@ -102,6 +102,6 @@ fn run(
         }
         registry.stage(command, &request)?.train(&request, &mut context)
     });
-    // The others wait for this rank, so every error of it must come here.
+    // The other ranks wait for this one, so all its errors must pass through here.
     ranks.share_failure(trained)
 }

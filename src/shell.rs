@@ -46,7 +46,9 @@ pub fn is_command(line: &str) -> bool {
             return false;
         }
     }
-    !quoted && line.starts_with("cigan ")
+    // Other shells, such as those of Windows, read quotes in other ways.
+    let plain = || line.chars().all(|c| c == ' ' || c == '=' || is_plain(c));
+    !quoted && line.starts_with("cigan ") && (cfg!(unix) || plain())
 }
 
 /// Whether a character means nothing to a POSIX shell.

@@ -50,6 +50,7 @@ mod view;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, Result};
@@ -130,7 +131,7 @@ Examples:
 pub fn main(example: Option<&'static [u8]>) -> ExitCode {
     match ranks::launched() {
         // Rank 0 prints for all, also the error of another rank, and its exit code is that of the job.
-        // Another one would make mpirun end the job before rank 0 has printed the error.
+        // Any other exit code would make mpirun end the job before rank 0 has printed the error.
         Some(launched) if launched.rank > 0 => {
             run(Some(launched), example);
             ExitCode::SUCCESS
@@ -151,8 +152,12 @@ fn run(launched: Option<Launched>, example: Option<&'static [u8]>) -> ExitCode {
             if prints {
                 let _ = error.print();
             }
+            // Help and the version are printed without MPI, which a process can start only once.
+            if !error.use_stderr() {
+                return ExitCode::SUCCESS;
+            }
             ranks::fail_to_join(unparsed(&error));
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return ExitCode::from(2);
         }
     };
     terminal::report_bugs();
@@ -190,8 +195,8 @@ fn run(launched: Option<Launched>, example: Option<&'static [u8]>) -> ExitCode {
 
 /// What another rank prints about arguments that could not be parsed.
 fn unparsed(error: &clap::Error) -> Error {
-    if !error.use_stderr() {
-        return Error::user("its arguments ask for help or for the version")
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Error::user("its arguments name no command")
             .hint("give all ranks the same command");
     }
     // The usage and the tips follow after an empty line.
@@ -199,7 +204,7 @@ fn unparsed(error: &clap::Error) -> Error {
     let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
     let text = lines.collect::<Vec<_>>().join(" ");
     Error::user(text.trim_start_matches("error: "))
-        .hint("correct its arguments; `--help` lists them")
+        .hint("correct the arguments of that rank; `--help` lists them")
 }
 
 fn dispatch(cli: Cli, example: Option<&'static [u8]>, terminal: &mut Terminal) -> Result<Done> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::webp::WebPDecoder;
-use image::{AnimationDecoder, Frames, ImageDecoder};
+use image::{AnimationDecoder, Frames, ImageDecoder, ImageError, Limits};
 use serde_json::json;
 
 use super::tables;
@@ -116,7 +116,10 @@ pub fn describe_animation(path: &Path, as_json: bool) -> Result<String> {
     let area = u64::from(size.0) * u64::from(size.1);
     let mut count: u64 = 0;
     for frame in frames {
-        frame.map_err(damaged)?;
+        frame.map_err(|e| match e {
+            ImageError::Limits(_) => too_large(path),
+            e => damaged(e),
+        })?;
         count += 1;
         if count * area > MAX_DECODED {
             return Err(too_large(path));
@@ -143,17 +146,23 @@ pub fn describe_animation(path: &Path, as_json: bool) -> Result<String> {
 /// If its frames are too large.
 fn checked<'a, D: ImageDecoder + AnimationDecoder<'a>>(
     path: &Path,
-    decoder: D,
+    mut decoder: D,
 ) -> Result<((u32, u32), Frames<'a>)> {
     let size = decoder.dimensions();
-    match u64::from(size.0) * u64::from(size.1) <= MAX_FRAME {
-        true => Ok((size, decoder.into_frames())),
-        false => Err(too_large(path)),
+    let area = u64::from(size.0) * u64::from(size.1);
+    if area > MAX_FRAME {
+        return Err(too_large(path));
     }
+    // Frames of a GIF have sizes of their own. Four buffers of the animation's size are enough.
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(4 * 4 * area + (1 << 16));
+    decoder.set_limits(limits).map_err(|_| too_large(path))?;
+    Ok((size, decoder.into_frames()))
 }
 
 fn too_large(path: &Path) -> Error {
-    Error::user(format!("{}: larger than any animation of cigan", path.display()))
+    let most = "at most 4096×4096 pixels in a frame, and 2³² in all frames";
+    Error::user(format!("{}: the animation is too large to be read: {most}", path.display()))
         .hint("check whether this is the right file")
 }
 

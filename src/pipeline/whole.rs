@@ -283,8 +283,11 @@ fn prepare(
     if !summary.skipped.is_empty() {
         let first = &summary.skipped[0];
         events.emit(&Event::Warning(format!(
-            "skipped files: {}, such as {} ({}); `cigan data info {}` lists them",
-            summary.skipped.len(),
+            "{}{} ({}); `cigan data info {}` lists them",
+            match summary.skipped.len() {
+                1 => "skipped ".to_owned(),
+                count => format!("skipped {count} files, such as "),
+            },
             first.file,
             first.reason,
             options.out.display()

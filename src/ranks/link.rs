@@ -74,5 +74,5 @@ pub fn silent(ranks: &[usize]) -> Error {
         _ => format!("ranks {}", numbers.join(", ")),
     };
     Error::user(format!("{who} did not answer for {} minutes", PATIENCE.as_secs() / 60))
-        .hint("check its machine and the network, then resume the run")
+        .hint("check the machines and the network, then resume the run")
 }

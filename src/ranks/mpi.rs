@@ -30,7 +30,8 @@ pub struct Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // MPI ends when all ranks end it, and the others wait for what this one does not do any more.
+        // Ending MPI waits for all ranks, and the others wait for work that this one will no longer
+        // do.
         if std::thread::panicking() {
             self.universe.world().abort(Kind::Internal.exit_code());
         }

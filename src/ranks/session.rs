@@ -22,11 +22,12 @@ pub fn join(reduce: Reduce) -> Result<(Ranks, Session)> {
     Ok((ranks, session))
 }
 
-/// Tells the other ranks that this one has failed before it could [`join`] them, which they would wait
-/// for. They fail with the same error. Does nothing if this rank has tried to join, or is the only one.
+/// Tells the other ranks, which would otherwise wait for it, that this one failed before it could
+/// [`join`] them. They fail with the same error. Does nothing if this rank has tried to join, or is
+/// the only one.
 pub fn fail_to_join(error: Error) {
     if let Ok((ranks, _session)) = connect(Reduce::default()) {
-        // It is the error of this rank, which has it already.
+        // The result is the error of this rank, whose caller already has it.
         let _ = ranks.meet(Err(error));
     }
 }

@@ -22,7 +22,7 @@ use crate::error::{Error, Kind};
 /// Largest request without an image, in bytes.
 pub const MAX_TEXT: usize = 256 << 10;
 /// Hint for requests that this version of the page does not send.
-pub const RELOAD: &str = "reload the page if it sent this; `/api` describes the requests";
+pub const RELOAD: &str = "if the page sent this, reload it; `/api` describes the requests";
 
 /// The state that the handlers of requests share.
 #[derive(Clone)]

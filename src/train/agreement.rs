@@ -2,7 +2,9 @@
 
 use std::io::Read as _;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use toml::Table;
 
@@ -17,8 +19,8 @@ pub(super) struct Facts {
     pub flags: Vec<Flag>,
     /// Hash of the archive.
     pub data: String,
-    /// All settings, as TOML. Those of rank 0 say how long a run takes and what it saves, so others of
-    /// another rank would be ignored.
+    /// All settings, as TOML. Only those of rank 0 decide how long a run takes and what it saves;
+    /// different values on another rank would be ignored.
     pub settings: String,
     /// Model of the device.
     pub device: String,
@@ -59,34 +61,38 @@ impl Flag {
 pub(super) fn agree(ranks: &Ranks, facts: &Facts, state: &[u8]) -> Result<Vec<u8>> {
     let own = serde_json::to_vec(&(ranks.name(), program(), facts))
         .map_err(|e| Error::internal(format!("facts about a rank: {e}")))?;
-    let mut all: Vec<(String, String, Facts)> = Vec::new();
-    for message in ranks.meet(Ok(own))? {
-        let facts = serde_json::from_slice(&message)
-            .map_err(|e| Error::internal(format!("facts about another rank: {e}")))?;
-        all.push(facts);
-    }
-    let (_, first_program, first) = &all[0];
-    let differing = all[1..].iter().find_map(|(name, program, facts)| {
-        let (finding, hint) = difference(first_program, first, program, facts)?;
-        Some(Error::user(format!("{name} differs from rank 0: {finding}")).hint(hint))
-    });
+    let messages = ranks.meet(Ok(own))?;
+    let differs = |name: &str, (finding, hint): (String, &str)| {
+        Error::user(format!("{name} differs from rank 0: {finding}")).hint(hint)
+    };
+    // Another program may have other facts.
+    let all: Vec<(String, String, Value)> = parsed(&messages)?;
+    let differing = match all.iter().find(|(_, program, _)| *program != all[0].1) {
+        Some((name, program, _)) => {
+            let finding = format!("its program is {program}, not {}", all[0].1);
+            Some(differs(name, (finding, "install the same program on all machines")))
+        }
+        None => {
+            let all: Vec<(String, String, Facts)> = parsed(&messages)?;
+            let first = &all[0].2;
+            all.iter().find_map(|(name, _, facts)| Some(differs(name, difference(first, facts)?)))
+        }
+    };
     // All ranks find the same difference.
     let mut states = ranks.meet(differing.map_or(Ok(state.to_vec()), Err))?;
     Ok(states.swap_remove(0))
 }
 
+fn parsed<T: DeserializeOwned>(messages: &[Vec<u8>]) -> Result<Vec<T>> {
+    let facts = messages.iter().map(|message| serde_json::from_slice(message));
+    facts
+        .collect::<serde_json::Result<_>>()
+        .map_err(|e| Error::internal(format!("facts about another rank: {e}")))
+}
+
 /// The first difference between two ranks, and what to do about it.
-fn difference(
-    first_program: &str,
-    first: &Facts,
-    program: &str,
-    facts: &Facts,
-) -> Option<(String, &'static str)> {
-    if program != first_program {
-        let finding = format!("its program is {program}, not {first_program}");
-        return Some((finding, "install the same program on all machines"));
-    }
-    // One without --resume may also have other settings and another archive.
+fn difference(first: &Facts, facts: &Facts) -> Option<(String, &'static str)> {
+    // Flags come first: a rank without --resume usually differs in settings and archive as well.
     let flags = facts.flags.iter().zip(&first.flags);
     if let Some(finding) = flags.into_iter().find_map(|(own, first)| own.difference(first)) {
         return Some((finding, "give all ranks the same flags"));
@@ -171,6 +177,21 @@ mod tests {
             let first = agree(&ranks[0], &facts(), b"state");
             [first, other.join().unwrap()]
         })
+    }
+
+    #[test]
+    fn another_version_may_have_other_facts() {
+        let ranks = threads(2, Reduce::Exact);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let facts = serde_json::json!(["rank 1 on b", "cigan 9 (abc)", { "new": 1 }]);
+                ranks[1].meet(Ok(facts.to_string().into_bytes())).unwrap();
+                let _ = ranks[1].meet(Ok(Vec::new()));
+            });
+            let error = agree(&ranks[0], &facts(), b"").unwrap_err();
+            let expected = "rank 1 on b differs from rank 0: its program is cigan 9 (abc), not ";
+            assert!(error.message.starts_with(expected), "{}", error.message);
+        });
     }
 
     #[test]

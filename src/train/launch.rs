@@ -215,7 +215,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// What the flags say that are not among the settings. The paths of inputs may differ between
     /// machines; their hashes are compared instead.
     fn flags_of_rank(&self, ranks: &Ranks) -> Vec<Flag> {
-        // Without a slash at its end.
+        // Without a trailing slash.
         let path = |path: &PathBuf| path.components().collect::<PathBuf>().display().to_string();
         let switch = |on: bool| on.then(String::new);
         let eval = match (self.run.eval.as_str(), self.eval_weights.as_str()) {

@@ -471,7 +471,16 @@ fn info_describes_files(cigan: &Cigan, model: &str, stage2: &str, data: &str) {
     let huge = cigan.path("huge.gif");
     let mark = [&b"\x21\xfe"[..], &[5], b"cigan", &[0]].concat();
     fs::write(&huge, [&b"GIF89a\xff\xff\xff\xff\0\0\0"[..], &mark, b";"].concat()).unwrap();
-    cigan.run(&["info", &huge]).fails(1).says("larger than any animation").hints();
+    cigan.run(&["info", &huge]).fails(1).says("too large to be read").hints();
+    // A frame may be larger than the animation.
+    let frame = [
+        &[b',', 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x80, 0, 0, 0, 0xff, 0xff, 0xff][..],
+        &[2, 2, 0x4c, 1, 0],
+    ]
+    .concat();
+    let small = [&b"GIF89a\x01\0\x01\0\0\0\0"[..], &mark, &frame, b";"].concat();
+    fs::write(&huge, small).unwrap();
+    cigan.run(&["info", &huge]).fails(1).says("too large to be read").hints();
     // A zip may come from anyone: only commands of cigan are shown.
     let saved = cigan.path("saved.zip");
     let mut zip = zip::ZipWriter::new(fs::File::create(&saved).unwrap());

@@ -77,7 +77,7 @@ async function onAddress() {
   const state = window.history.state;
   const result = results.get(state?.entry);
   if (result) {
-    // What is said belongs to another result.
+    // The message belongs to another result.
     showStatus($("status"), "");
     return grid.show(result);
   }
@@ -96,7 +96,7 @@ function onRestore({ result, picture, edit }) {
     if (address !== location.pathname + location.search) window.history.pushState({ entry: remember(result), id: null }, "", address);
     return;
   }
-  // On a narrow screen, there must be a picture before the grid lets go of its own.
+  // On a narrow screen, the new picture must be selected before the grid drops its selection.
   picked.pick(picture);
   grid.deselect();
   if (edit) picked.setEdit(picture.key, edit);

@@ -16,6 +16,7 @@ export function open(about, onFinished) {
   model = about;
   finished = onFinished;
   $("edit-fields").hidden = $("drop").hidden = Boolean(model.no_edits);
+  document.body.classList.toggle("no-edits", Boolean(model.no_edits));
   if (model.no_edits) {
     $("no-edits").hidden = false;
     $("no-edits").textContent = model.no_edits;

@@ -76,6 +76,7 @@ export function draw(settings = formSettings(), examples = false) {
   }));
   const rows = [];
   let accepted = null;
+  undone = false;
   send("/api/generate", requests.map((request) => JSON.stringify(request)), panel, (answer, part) => {
     if (answer.event === "accepted") accepted = answer;
     // Before the first picture, a rejected or cancelled request changes nothing on the page.
@@ -103,12 +104,12 @@ export function vary(of) {
   draw();
 }
 
-/** Draws neighbours of the selected picture, with its own settings if it is not one of the grid. */
+/** Draws neighbours of the selected picture, with its own settings if it is not from the grid. */
 export function varySelected() {
   if ($("do-vary").disabled) return;
   const { text, seed, request: { strength, truncation, steps } } = picked.current();
-  const its = selected < 0 ? { strength: String(strength), truncation: String(truncation), steps: String(steps) } : {};
-  setSettings({ ...formSettings(), ...its, text, vary: seed });
+  const its = { strength: String(strength), truncation: String(truncation), steps: String(steps ?? model.steps), candidates: "" };
+  setSettings({ ...formSettings(), ...(selected < 0 ? its : {}), text, vary: seed });
   draw();
 }
 
@@ -145,7 +146,7 @@ function setPreview(result) {
 }
 
 function title(view) {
-  if (!view.rows.length) return undone ? "Write a prompt, or reload the page for examples" : "";
+  if (!view.rows.length) return undone ? "Write a prompt and press Generate" : "";
   const now = view.examples ? "Examples – select one to begin" : view.prompts > 1 ? `${view.prompts} prompts` : view.rows[0].text;
   return stale && !frame ? `${now} (previous result)` : now;
 }

@@ -50,9 +50,11 @@ const stored = ({ file, ...picture }) => ({ ...picture, file: file ?? null });
 
 export async function addEdit(picture, edit) {
   const { text, from, to } = edit.prompts;
-  // A favourite keeps the edit that is shown beside it.
-  if (favourite(picture.key)) await addFavourite(picture, edit);
-  return add("recent", `${picture.key} ${edit.command}`, text ?? `${from} → ${to}`, edit.picture, { picture: stored(picture), edit });
+  const id = await add("recent", `${picture.key} ${edit.command}`, text ?? `${from} → ${to}`, edit.picture, { picture: stored(picture), edit });
+  // A favourite without an edit also stores the first one that is made of it; others are in the history.
+  const found = favourite(picture.key);
+  if (found && !(await shelf.get(found.id))?.edit) await addFavourite(picture, edit);
+  return id;
 }
 
 function addFavourite(picture, edit) {
