@@ -42,7 +42,7 @@ fn every_width_is_used_and_none_scrolls_sideways() {
         page.until("all('.cell').every((c) => c.clientWidth >= 80)");
     }
 
-    // On a phone, one's own picture can be chosen before any other, and what is wrong with it is said.
+    // On a phone, users can choose a picture of their own before any other, and read what is wrong with it.
     page.size(390, 844);
     page.reload();
     page.until("innerWidth === 390 && drawn(24)");
