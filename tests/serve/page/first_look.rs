@@ -42,7 +42,8 @@ fn every_width_is_used_and_none_scrolls_sideways() {
         page.until("all('.cell').every((c) => c.clientWidth >= 80)");
     }
 
-    // On a phone, users can choose a picture of their own before any other, and read what is wrong with it.
+    // On a phone, users can choose a picture of their own before any other, and read what is wrong
+    // with it.
     page.size(390, 844);
     page.reload();
     page.until("innerWidth === 390 && drawn(24)");
