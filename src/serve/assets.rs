@@ -33,6 +33,7 @@ pub const ASSETS: &[Asset] = assets![
     "/grid.js", "text/javascript; charset=utf-8", "grid.js";
     "/history.js", "text/javascript; charset=utf-8", "history.js";
     "/keys.js", "text/javascript; charset=utf-8", "keys.js";
+    "/models.js", "text/javascript; charset=utf-8", "models.js";
     "/picked.js", "text/javascript; charset=utf-8", "picked.js";
     "/png.js", "text/javascript; charset=utf-8", "png.js";
     "/request.js", "text/javascript; charset=utf-8", "request.js";

@@ -1,6 +1,6 @@
 // The page of `cigan serve`: connects its modules to buttons, files and the address.
 
-import { ask, busy, setModel, stop } from "./request.js";
+import { busy, stop } from "./request.js";
 import { $, copy, make, narrow, press, showError, showStatus } from "./dom.js";
 import * as editor from "./editor.js";
 import { addressOf, formChanged, growPrompt, offersLayers, restoreForm, setDefaults, setEditSettings, setSettings, settings, settingsInAddress, store } from "./form.js";
@@ -8,6 +8,7 @@ import * as explore from "./explore.js";
 import * as grid from "./grid.js";
 import * as history from "./history.js";
 import { onKey } from "./keys.js";
+import * as models from "./models.js";
 import * as picked from "./picked.js";
 import { textOf } from "./png.js";
 import * as watch from "./watch.js";
@@ -43,7 +44,8 @@ function addWords(words, separator) {
 
 /** Number of results that the back button finds without the history. */
 const REMEMBERED = 20;
-let entry = 0; // the result that the address belongs to, to find it again with the back button
+/** The result that the address belongs to, to find it again with the back button. A reload keeps the entries of the browser's history, so numbers are not used again. */
+let entry = Date.now();
 const results = new Map();
 /** The address that a result belongs to which is drawn for the address that is shown already. */
 let returning = null;
@@ -83,7 +85,7 @@ async function onAddress() {
   }
   if (state?.id && await history.restoreId(state.id)) return;
   returning = addressOf(settings());
-  grid.draw();
+  await grid.draw();
 }
 
 /** A stored result was chosen. */
@@ -108,7 +110,7 @@ function showExamples() {
   if (!model.examples.length) return;
   const { strength, truncation } = model;
   const defaults = { strength: String(strength), truncation: String(truncation), candidates: "", vary: null, by: String(model.vary_by), steps: String(model.steps) };
-  grid.draw({ ...defaults, text: model.examples.join("\n"), seeds: EXAMPLE_SEEDS }, true);
+  return grid.draw({ ...defaults, text: model.examples.join("\n"), seeds: EXAMPLE_SEEDS }, true);
 }
 
 // ---- files --------------------------------------------------------------------------------
@@ -263,41 +265,19 @@ function listen() {
   window.addEventListener("resize", growPrompt);
 }
 
-const baseName = (path) => path.split(/[/\\]/).filter(Boolean).pop()?.replace(/\.safetensors$/, "") ?? path;
-
-/** Lets the user choose between the models, if there are several. */
-function offerModels({ models, open }) {
-  if (models.length < 2) return;
-  $("models").append(...models.map((path, i) => new Option(baseName(path), i, false, i === open)));
-  $("models").hidden = false;
-  $("models").addEventListener("change", async () => {
-    if (busy()) stop();
-    showStatus($("status"), "opening the model …");
-    try {
-      await ask("/api/model", JSON.stringify({ open: Number($("models").value) }));
-      location.assign("/");
-    } catch (error) {
-      showError($("status"), error);
-      $("models").value = open;
-    }
-  });
-}
-
 async function start() {
   const stored = store.get("localStorage", "theme");
   if (stored) document.documentElement.dataset.theme = stored;
   listen();
-  let models;
+  let offered, problem;
   try {
-    [model, models] = await Promise.all(["/api/model", "/api/models"].map(async (path) => (await fetch(path)).json()));
+    ({ model, models: offered, problem } = await models.open());
   } catch {
     document.body.dataset.ready = "no";
     return showError($("status"), { message: "the server does not answer", hint: "check that `cigan serve` is still running" });
   }
-  setModel(model.hash);
-  offerModels(models);
-  const name = baseName(model.name);
-  $("model").textContent = `${models.models.length > 1 ? "" : `${name} · `}${model.resolution}×${model.resolution}`;
+  const name = models.baseName(model.name);
+  $("model").textContent = `${offered.models.length > 1 ? "" : `${name} · `}${model.resolution}×${model.resolution}`;
   $("model").title = model.name;
   document.title = `cigan – ${name}`;
   document.body.classList.toggle("pixels", model.resolution <= 64);
@@ -316,10 +296,11 @@ async function start() {
   await history.open(model, onRestore);
   grid.open(model, onResult);
   acceptFiles();
-  watch.open(models);
+  watch.open(offered);
   document.body.dataset.ready = "yes";
   if (!narrow.matches) $("text").focus();
-  onAddress();
+  await onAddress();
+  if (problem && !busy()) showError($("status"), problem);
 }
 
 start();

@@ -98,9 +98,20 @@ export function offersLayers(layers) {
   return bandOf(layers) !== undefined;
 }
 
+/** What the address names the open model, or null if there is no other. */
+let modelName = null;
+
+/** Names the open model in the address of the page, from now on. */
+export function nameModel(name) {
+  modelName = name;
+  const query = new URLSearchParams(location.search);
+  query.set("model", name);
+  window.history.replaceState(window.history.state, "", "/?" + query);
+}
+
 /** The address of the page with these settings. */
 export function addressOf(settings) {
-  const query = new URLSearchParams();
+  const query = new URLSearchParams(modelName === null ? {} : { model: modelName });
   for (const [name, value] of Object.entries(settings)) {
     if (value !== null && value !== "" && (name !== "by" || settings.vary !== null) && (name !== "steps" || value !== defaults.steps)) query.set(name, value);
   }

@@ -68,6 +68,27 @@ fn results_survive_a_reload_and_the_back_button_works() {
     page.end();
 }
 
+/// The browser's history is older than a page that was loaded again.
+#[test]
+fn going_back_beyond_a_reload_shows_what_was_there() {
+    let Some(mut page) = Page::open() else { return };
+    page.draw("a red bird", "0-3", 4);
+    page.until("all('.item').length === 1");
+    let red = page.value("pictures()");
+    page.draw("a yellow bird", "0-3", 4);
+    page.until("all('.item').length === 2");
+    page.reload();
+    page.until("drawn(4) && $('title').textContent === 'a yellow bird'");
+    page.draw("a black bird", "0-3", 4);
+    page.until("all('.item').length === 3");
+    page.value("history.go(-2)");
+    page.until(
+        "drawn(4) && $('text').value === 'a red bird' && $('title').textContent === 'a red bird'",
+    );
+    assert_eq!(page.value("pictures()"), red);
+    page.end();
+}
+
 /// What is opened from the favourites or the history is as good as a picture of the grid, and brings
 /// no message of another result.
 #[test]

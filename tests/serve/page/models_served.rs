@@ -36,7 +36,53 @@ fn the_page_switches_between_models() {
     page.is("$('text').value === 'a red bird'");
     // The history belongs to the model, and the address no longer names the old settings.
     page.until("idle() && all('#grid > .cell img').every((i) => i.naturalWidth === 32)");
-    page.is("all('.item').length === 0 && location.search === '' && $('models').value === '1'");
+    page.is("all('.item').length === 0 && $('models').value === '1'");
+    page.is("location.search === '?model=birds32.safetensors'");
+    page.end();
+}
+
+/// The address names the model, so going back or reloading shows the pictures of the model that made
+/// them, whatever the server has open meanwhile.
+#[test]
+fn an_address_opens_its_model() {
+    let cigan = Cigan::new();
+    let folder = cigan.path("models");
+    std::fs::create_dir(&folder).unwrap();
+    for resolution in [16, 32] {
+        let path = format!("{folder}/birds{resolution}.safetensors");
+        models::ci_gan(resolution).file().write(&path).unwrap();
+    }
+    let Some(mut page) = Page::open_with(cigan, folder) else { return };
+    page.draw("a red bird", "0-3", 4);
+    page.until("all('.item').length === 1");
+    page.is("location.search.includes('model=birds16.safetensors')");
+    let red = page.value("pictures()");
+    page.value("$('models').value = '1'; $('models').dispatchEvent(new Event('change'))");
+    let shows = |page: &mut Page, name: &str| {
+        page.until(&format!(
+            "document.title === 'cigan – {name}' && document.body.dataset.ready === 'yes'"
+        ));
+        page.helped();
+    };
+    shows(&mut page, "birds32");
+    page.value("history.back()");
+    shows(&mut page, "birds16");
+    page.until("drawn(4) && $('title').textContent === 'a red bird'");
+    assert_eq!(page.value("pictures()"), red);
+    page.is("$('models').value === '0' && all('.item').length === 1");
+
+    // Another page has opened another model.
+    let json = [("Content-Type", "application/json")];
+    let opened = page.server.request("POST /api/model", &json, br#"{"open": 1}"#);
+    assert_eq!(opened.status, 200, "{:?}", opened.body);
+    page.reload();
+    page.until("drawn(4) && $('title').textContent === 'a red bird'");
+    assert_eq!(page.value("pictures()"), red);
+
+    // A model that is no longer there is named.
+    page.go("/?model=gone.safetensors&text=a+red+bird&seeds=0-1");
+    page.until("drawn(2) && $('status').textContent.includes('gone.safetensors')");
+    page.is("$('status').classList.contains('bad')");
     page.end();
 }
 
