@@ -28,6 +28,16 @@ fn produce<const N: usize>(
     Floats::from_data(TensorData::new(values, shape))
 }
 
+/// Calls `make` with the inputs as contiguous f32 slices; its result has `shape`.
+fn made<const N: usize>(
+    inputs: [Floats; N],
+    shape: impl Into<Vec<usize>>,
+    make: impl FnOnce([&[f32]; N]) -> Vec<f32>,
+) -> Floats {
+    let inputs = inputs.map(contiguous);
+    Floats::from_data(TensorData::new(make(inputs.each_ref().map(slice)), shape.into()))
+}
+
 /// Changes `x` element by element; returns the tensor that `fill` has written, and its result.
 ///
 /// If nothing else refers to `x`, the result takes its memory over: fresh pages cost more than most
@@ -101,8 +111,8 @@ impl Kernels for Flex {
         let w = composed::gained::<Self>(w, conv);
         let [first, second, _, _] = dims(&w);
         let p = conv_of(dims::<4>(&x)[0], [first, second], conv);
-        produce([x, w], [p.batch, p.out_channels, p.out_h(), p.out_w()], |[x, w], y| {
-            cpu::conv::conv2d(&p, x.into(), w, y);
+        made([x, w], [p.batch, p.out_channels, p.out_h(), p.out_w()], |[x, w]| {
+            cpu::conv::conv2d(&p, x.into(), w)
         })
     }
 
@@ -113,8 +123,8 @@ impl Kernels for Flex {
         let w = composed::gained::<Self>(w, conv);
         let [first, second, _, _] = dims(&w);
         let p = conv_of(dims::<4>(&g)[0], [first, second], conv);
-        produce([g, w], [p.batch, p.in_channels, p.in_h, p.in_w], |[g, w], x| {
-            cpu::conv::conv2d_data_gradient(&p, g.into(), w, x);
+        made([g, w], [p.batch, p.in_channels, p.in_h, p.in_w], |[g, w]| {
+            cpu::conv::conv2d_data_gradient(&p, g.into(), w)
         })
     }
 
@@ -144,11 +154,11 @@ impl Kernels for Flex {
             true => [p.batch, p.in_channels, p.in_h, p.in_w],
             false => [p.batch, p.out_channels, p.out_h(), p.out_w()],
         };
-        produce([x, s, w], shape, |[x, s, w], y| {
+        made([x, s, w], shape, |[x, s, w]| {
             let x = Source { planes: x, scale: Some(s) };
             match transposed {
-                true => cpu::conv::conv2d_data_gradient(&p, x, w, y),
-                false => cpu::conv::conv2d(&p, x, w, y),
+                true => cpu::conv::conv2d_data_gradient(&p, x, w),
+                false => cpu::conv::conv2d(&p, x, w),
             }
         })
     }
@@ -182,9 +192,7 @@ impl Kernels for Flex {
         }
         let [n, c, h, w] = dims(&x);
         let [oh, ow] = fir.output([h, w]);
-        produce([x], [n, c, oh, ow], |[x], y| {
-            cpu::upfirdn::upfirdn2d(&fir, [h, w], x, y);
-        })
+        made([x], [n, c, oh, ow], |[x]| cpu::upfirdn::upfirdn2d(&fir, [h, w], x))
     }
 
     fn k_warp(x: Floats, warp: Warp) -> Floats {

@@ -18,33 +18,35 @@
 use super::data_gradient;
 use super::forward::convolve;
 use super::lowered::Lowered;
-use super::scratch::Shared;
+use super::scratch::written;
 use super::shape::{Conv2d, Source};
 use super::weight_gradient;
 use super::weights::View;
 
-/// y = conv(x, w).
-pub fn conv2d(p: &Conv2d, x: Source, w: &[f32], y: &mut [f32]) {
-    check(p, x.planes.len(), w.len(), y.len());
+/// y = conv(x, w), `[N, O, H', W']`.
+pub fn conv2d(p: &Conv2d, x: Source, w: &[f32]) -> Vec<f32> {
+    check(p, x.planes.len(), w.len(), p.out_len());
     check_factors(p, x, p.in_channels);
     let lowered = Lowered::new(p);
     let right = View::forward(p, w).right(&lowered);
-    convolve(&lowered, x, &right, Shared::new(y));
+    // SAFETY: the blocks of a convolution cover y.
+    unsafe { written(p.out_len(), |y| convolve(&lowered, x, &right, y)) }
 }
 
-/// gx, the gradient of [`conv2d`] with respect to x, from gy, the one with respect to y.
+/// gx `[N, I, H, W]`, the gradient of [`conv2d`] with respect to x, from gy, the one with respect to y.
 ///
 /// This is the transposed convolution of gy `[N, O, H', W']` with the weight `[O, I, k, k]`.
-pub fn conv2d_data_gradient(p: &Conv2d, gy: Source, w: &[f32], gx: &mut [f32]) {
-    check(p, gx.len(), w.len(), gy.planes.len());
+pub fn conv2d_data_gradient(p: &Conv2d, gy: Source, w: &[f32]) -> Vec<f32> {
+    check(p, p.in_len(), w.len(), gy.planes.len());
     check_factors(p, gy, p.out_channels);
-    let to = Shared::new(gx);
     if p.is_winograd() && p.stride == 1 {
         let lowered = Lowered::new(&p.turned());
-        convolve(&lowered, gy, &View::turned(p, w).right(&lowered), to);
-    } else {
-        data_gradient::scatter(p, gy, w, to);
+        let right = View::turned(p, w).right(&lowered);
+        // SAFETY: the blocks of a convolution cover its result.
+        return unsafe { written(p.in_len(), |gx| convolve(&lowered, gy, &right, gx)) };
     }
+    // SAFETY: the blocks cover gx.
+    unsafe { written(p.in_len(), |gx| data_gradient::scatter(p, gy, w, gx)) }
 }
 
 /// gw, the gradient of [`conv2d`] with respect to the weight.

@@ -59,6 +59,18 @@ struct Place {
     row: usize,
 }
 
+/// Sets the pixels of a strip that are outside these rows or columns to zero.
+fn clear_around(strip: &mut [f32], width: usize, rows: Range<usize>, columns: Range<usize>) {
+    for (y, row) in strip.chunks_exact_mut(width * LANES).enumerate() {
+        if rows.contains(&y) {
+            row[..columns.start * LANES].fill(0.0);
+            row[columns.end * LANES..].fill(0.0);
+        } else {
+            row.fill(0.0);
+        }
+    }
+}
+
 impl Lowered {
     pub fn new(conv: &Conv2d) -> Self {
         let winograd = conv.is_winograd();
@@ -124,15 +136,16 @@ impl Lowered {
         let extent = |tiles: usize| (tiles * self.tile - 1) * c.stride + c.kernel;
         let (strip_h, strip_w) =
             (extent(rows), extent(self.tile_columns).max(c.padding + c.mid_w()));
-        let mut strip = Scratch::new(strip_h * strip_w * LANES);
-        // The border stays zero; the inside is overwritten for every channel.
-        strip.fill(0.0);
         let first = block.rows.start * self.tile * c.stride;
         let (above, top) = (c.padding.saturating_sub(first), first.saturating_sub(c.padding));
         let end = (top + strip_h.saturating_sub(above)).min(c.mid_h());
         let inside = top.min(end)..end;
         // With a single tap a patch is one pixel, so pixels go straight to the matrix.
         let direct = c.kernel == 1 && c.stride == 1 && c.padding == 0;
+        let mut strip = Scratch::new(if direct { 0 } else { strip_h * strip_w * LANES });
+        // The border stays zero; the inside is overwritten for every channel.
+        let columns = c.padding..c.padding + c.mid_w();
+        clear_around(&mut strip, strip_w, above..above + inside.len(), columns);
         for (i, image) in block.images.clone().enumerate() {
             for cb in 0..c.in_channels.div_ceil(LANES) {
                 let row = to.at.wrapping_add(i * rows * self.tile_columns * to.row);
@@ -285,7 +298,7 @@ impl Lowered {
         let mut strip = self.winograd.then(|| Scratch::new(rows * TILE * strip_w * LANES));
         if let Some(strip) = &mut strip {
             // Pixels of tiles that reach beyond the image count as zero.
-            strip.fill(0.0);
+            clear_around(strip, strip_w, 0..height, 0..out_w);
         }
         for (i, image) in block.images.clone().enumerate() {
             for cb in 0..c.out_channels.div_ceil(LANES) {

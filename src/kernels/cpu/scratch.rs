@@ -79,7 +79,24 @@ impl Shared {
     pub fn new(slice: &mut [f32]) -> Self {
         Self(slice.as_mut_ptr())
     }
+
     pub fn at(self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
     }
+}
+
+/// A vector of `len` floats that `fill` writes. It is not set to zero before, which would cost as much
+/// as some kernels. In debug builds, floats that are not written are NaN.
+///
+/// # Safety
+/// `fill` writes all floats and reads none before it has written it.
+pub unsafe fn written(len: usize, fill: impl FnOnce(Shared)) -> Vec<f32> {
+    let mut values = Vec::with_capacity(len);
+    if cfg!(debug_assertions) {
+        values.resize(len, f32::NAN);
+    }
+    fill(Shared(values.as_mut_ptr()));
+    // SAFETY: the vector has room for `len` floats; the contract.
+    unsafe { values.set_len(len) };
+    values
 }

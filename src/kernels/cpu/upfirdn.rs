@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::blocks::share;
-use super::scratch::{Scratch, Shared};
+use super::scratch::{Scratch, Shared, written};
 use super::table::table;
 use super::vector::fir::{Axis, Filter};
 use super::vector::planes::{Planes, lanes};
@@ -16,14 +16,21 @@ const PIXELS: usize = 4096;
 /// y `[planes, H', W']` from x `[planes, h, w]`; see [`Fir::output`].
 ///
 /// Sixteen planes are filtered together, one in each lane, so that no size or rate is a special case.
-pub fn upfirdn2d(fir: &Fir, [h, w]: [usize; 2], x: &[f32], y: &mut [f32]) {
+pub fn upfirdn2d(fir: &Fir, [h, w]: [usize; 2], x: &[f32]) -> Vec<f32> {
     let [oh, ow] = fir.output([h, w]);
     let planes = x.len() / (h * w).max(1);
     assert_eq!(x.len(), planes * h * w, "whole planes of {h}×{w}");
-    assert_eq!(y.len(), planes * oh * ow, "whole planes of {oh}×{ow}");
-    if y.is_empty() {
-        return;
+    let len = planes * oh * ow;
+    if len == 0 {
+        return Vec::new();
     }
+    // SAFETY: the tasks cover y.
+    unsafe { written(len, |y| filter(fir, [h, w], [oh, ow], x, y)) }
+}
+
+/// Computes y `[planes, oh, ow]`, which is not empty.
+fn filter(fir: &Fir, [h, w]: [usize; 2], [oh, ow]: [usize; 2], x: &[f32], y: Shared) {
+    let planes = x.len() / (h * w);
     let mut taps = fir.taps.to_vec();
     if !fir.flip {
         taps.reverse();
@@ -35,7 +42,6 @@ pub fn upfirdn2d(fir: &Fir, [h, w]: [usize; 2], x: &[f32], y: &mut [f32]) {
     let k = table();
     let rows = (PIXELS / w.max(ow)).clamp(1, oh);
     let (groups, parts) = (planes.div_ceil(LANES), oh.div_ceil(rows));
-    let y = Shared::new(y);
     (0..groups * parts).into_par_iter().for_each(|task| {
         let (first, rows) = (task / parts * LANES, share(oh, parts, task % parts));
         let sources = along.sources(rows.clone());
@@ -163,8 +169,7 @@ mod tests {
         for (fir, [h, w]) in cases() {
             let x = random(1, 3 * h * w);
             let expected = naive(&fir, [h, w], &x);
-            let mut y = vec![f32::NAN; expected.len()];
-            upfirdn2d(&fir, [h, w], &x, &mut y);
+            let y = upfirdn2d(&fir, [h, w], &x);
             close(&y, &expected, 1e-5, &format!("{fir:?} on {h}×{w}"));
         }
     }
@@ -180,9 +185,7 @@ mod tests {
             let what = format!("{fir:?} on {h}×{w}");
             assert_eq!(back.output([oh, ow]), [h, w], "{what}");
             let (x, g) = (random(1, h * w), random(2, oh * ow));
-            let (mut y, mut gx) = (vec![0.0; oh * ow], vec![0.0; h * w]);
-            upfirdn2d(&fir, [h, w], &x, &mut y);
-            upfirdn2d(&back, [oh, ow], &g, &mut gx);
+            let (y, gx) = (upfirdn2d(&fir, [h, w], &x), upfirdn2d(&back, [oh, ow], &g));
             let (a, b) = (dot(&y, &g), dot(&x, &gx));
             assert!((a - b).abs() <= 1e-4 * (1.0 + a.abs()), "{what}: {a} {b}");
         }

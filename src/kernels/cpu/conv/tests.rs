@@ -16,13 +16,10 @@ fn naive(c: &Conv2d, m: Factors, x: &[f32], w: &[f32], gy: &[f32]) -> [Vec<f32>;
         // A filter, tested elsewhere, and then a convolution.
         let fir = smooth.fir();
         let plain = Conv2d { in_h: c.mid_h(), in_w: c.mid_w(), smooth: None, ..*c };
-        let mut mid = vec![0.0; plain.in_len()];
-        upfirdn2d(&fir, [c.in_h, c.in_w], x, &mut mid);
+        let mid = upfirdn2d(&fir, [c.in_h, c.in_w], x);
         let [y, gmid, gw] = naive(&plain, m, &mid, w, gy);
-        let mut gx = vec![0.0; c.in_len()];
         let back = fir.adjoint([c.in_h, c.in_w]);
-        upfirdn2d(&back, [c.mid_h(), c.mid_w()], &gmid, &mut gx);
-        return [y, gx, gw];
+        return [y, upfirdn2d(&back, [c.mid_h(), c.mid_w()], &gmid), gw];
     }
     let (oh, ow, k) = (c.out_h(), c.out_w(), c.kernel);
     let (mut y, mut gx) = (vec![0f64; c.out_len()], vec![0f64; c.in_len()]);
@@ -65,13 +62,10 @@ fn quadruples(
 /// y, gx and gw by the kernels.
 fn ours(c: &Conv2d, m: Factors, x: &[f32], w: &[f32], gy: &[f32]) -> [Vec<f32>; 3] {
     // The kernels must overwrite all of their output.
-    let [mut y, mut gx, mut gw] =
-        [c.out_len(), c.in_len(), c.weight_len()].map(|len| vec![f32::NAN; len]);
+    let mut gw = vec![f32::NAN; c.weight_len()];
     let (x, gy) = (Source { planes: x, scale: m.x }, Source { planes: gy, scale: m.gy });
-    conv2d(c, x, w, &mut y);
-    conv2d_data_gradient(c, gy, w, &mut gx);
     conv2d_weight_gradient(c, x, gy, &mut gw);
-    [y, gx, gw]
+    [conv2d(c, x, w), conv2d_data_gradient(c, gy, w), gw]
 }
 
 fn operands(c: &Conv2d) -> [Vec<f32>; 5] {
