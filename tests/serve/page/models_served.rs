@@ -72,8 +72,8 @@ fn an_address_opens_its_model() {
     page.is("$('models').value === '0' && all('.item').length === 1");
 
     // Another page has opened another model.
-    let json = [("Content-Type", "application/json")];
-    let opened = page.server.request("POST /api/model", &json, br#"{"open": 1}"#);
+    let other = [("x-cigan-page", "other")];
+    let opened = page.server.request("POST /api/model", &other, br#"{"open": 1}"#);
     assert_eq!(opened.status, 200, "{:?}", opened.body);
     page.reload();
     page.until("drawn(4) && $('title').textContent === 'a red bird'");
