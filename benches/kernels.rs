@@ -64,7 +64,7 @@ impl Bench {
     fn conv_up(&self, from: usize, to: usize, h: usize) {
         let c = square(to, from, 2 * h + 1, 3, 2, 0);
         let (x, w, gy) = (random(c.out_len()), random(c.weight_len()), random(c.in_len()));
-        let (mut y, mut gx, mut gw) = (gy.clone(), x.clone(), w.clone());
+        let mut gw = w.clone();
         let label = format!("up3 {from}>{to} @{h}");
         let (x, gy) = (x[..].into(), gy[..].into());
         self.time(&format!("{label} y"), || conv2d_data_gradient(&c, x, &w));

@@ -501,6 +501,12 @@ fn activations_agree() {
             }
         }
         compare("softplus", &device, [&x], |[x]| kernels::softplus(x * 12.0));
+        for negative in [false, true] {
+            compare("mean softplus", &device, [&x], |[x]| {
+                let count = x.shape().num_elements();
+                kernels::mean_softplus(x.reshape([count]) * 12.0, negative).reshape([1, 1, 1, 1])
+            });
+        }
         compare("scale", &device, [&x, &[n, c]], |[x, s]| {
             kernels::scale_planes(x, s.reshape([n, c]))
         });

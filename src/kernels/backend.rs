@@ -217,6 +217,22 @@ pub trait Kernels: Backend {
         composed::softplus_gradient::<Self>(x, g)
     }
 
+    /// The mean of ln(1 + eˣ) over x `[N]`, or of ln(1 + e⁻ˣ) if `negative` → `[1]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_mean_softplus(x: FloatTensor<Self>, negative: bool) -> FloatTensor<Self> {
+        composed::mean_softplus::<Self>(x, negative)
+    }
+
+    /// Its gradient `[N]`, from g `[1]`.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_mean_softplus_gradient(
+        x: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        negative: bool,
+    ) -> FloatTensor<Self> {
+        composed::mean_softplus_gradient::<Self>(x, g, negative)
+    }
+
     /// Convolution of planes with factors: x `[N, I, H, W]`, s `[N, I]`, w `[O, I, k, k]` → conv(x·s, w);
     /// or, `transposed`, the adjoint of `conv`: x `[N, O, H', W']`, s `[N, O]` → `[N, I, H, W]`.
     #[cfg_attr(feature = "fusion", fusion(default))]

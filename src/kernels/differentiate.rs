@@ -233,6 +233,18 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         }
     }
 
+    fn k_mean_softplus(x: FloatTensor<Self>, negative: bool) -> FloatTensor<Self> {
+        match MeanSoftplusStep.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let x = x.into_primitive();
+                prep.finish((x.clone(), negative), B::k_mean_softplus(x, negative))
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::k_mean_softplus(x.into_primitive(), negative))
+            }
+        }
+    }
+
     fn k_conv2d_transposed(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,

@@ -12,7 +12,7 @@
 //! | [`warp`] | its adjoint, which adds every pixel to those that it was sampled from | – |
 //! | [`linear`] | [`product`] with the transposed weight | the same; sum over the batch |
 //! | [`linear_layers`], [`demodulation`] | their own kernels, for all layers of a network at once | the same kernels |
-//! | [`softplus`] | its own kernel | – |
+//! | [`softplus`], [`mean_softplus`] | their own kernels | – |
 //! | [`bias_act`] | [`act_slope`] | sum over batch and pixels |
 //! | [`scale_planes`] | [`scale_planes`] | plane-wise dot product |
 //! | [`scale_planes_tangent`] | [`scale_planes`] | plane-wise dot products |
@@ -43,7 +43,7 @@ pub use backend::Kernels;
 pub use ops::{
     Adapted, Demodulated, WithNoise, act_slope, adam, bias_act, blend, conv2d, conv2d_down,
     conv2d_transposed, conv2d_up, convolve, convolve_act, convolve_act_beside, convolve_add,
-    demodulation, group_norm, linear, linear_layers, lstm, minibatch_std, modulated,
+    demodulation, group_norm, linear, linear_layers, lstm, mean_softplus, minibatch_std, modulated,
     modulated_conv2d, modulated_conv2d_add, modulated_conv2d_up, modulated_noise_act, noise_act,
     product, scale_planes, scale_planes_tangent, softplus, sums, together, transposed, upfirdn2d,
     warp,

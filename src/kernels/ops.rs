@@ -258,6 +258,11 @@ pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_softplus(x.into_dispatch()))
 }
 
+/// The mean of ln(1 + eˣ) over x `[N]`, or of ln(1 + e⁻ˣ) if `negative` → `[1]`.
+pub fn mean_softplus(x: Tensor<1>, negative: bool) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_mean_softplus(x.into_dispatch(), negative))
+}
+
 /// FIR resampling of every plane: x `[N, C, H, W]` → `[N, C, H', W']` ([`Fir::output`]).
 pub fn upfirdn2d(x: Tensor<4>, fir: &Fir) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_upfirdn2d(x.into_dispatch(), fir.clone()))

@@ -16,7 +16,21 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 #[derive(Default)]
 pub struct Means {
     read: Sums,
-    waiting: Vec<(String, Tensor<1>)>,
+    waiting: Vec<(String, Part, Tensor<1>)>,
+}
+
+/// The part of a value that is in a tensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Part {
+    /// Its weight in the value.
+    pub weight: f32,
+    /// Whether it is the first part of the value.
+    pub first: bool,
+}
+
+impl Part {
+    /// The whole value.
+    pub const WHOLE: Self = Self { weight: 1.0, first: true };
 }
 
 /// Values that may wait on the device.
@@ -37,43 +51,48 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, waiting: &[(String, Tensor<1>)]) {
+    fn add(&mut self, waiting: &[(String, Part, Tensor<1>)]) {
         let values = waiting
             .iter()
-            .fold(Transaction::default(), |values, (_, value)| values.register(value.clone()));
+            .fold(Transaction::default(), |values, (.., value)| values.register(value.clone()));
         if waiting.is_empty() {
             return;
         }
-        for ((name, _), value) in waiting.iter().zip(values.execute()) {
+        for ((name, part, _), value) in waiting.iter().zip(values.execute()) {
             let values: Vec<f32> = value.convert::<f32>().try_into_vec().expect("just converted");
-            self.add_value(name, values[0]);
+            self.add_value(name, *part, values[0]);
         }
     }
 
-    fn add_value(&mut self, name: &str, value: f32) {
+    fn add_value(&mut self, name: &str, part: Part, value: f32) {
         if !value.is_finite() {
             self.bad.entry(name.to_owned()).or_insert(self.added);
         }
         self.added += 1;
         let (sum, count) = self.sums.entry(name.to_owned()).or_insert((0.0, 0));
-        *sum += value;
-        *count += 1;
+        *sum += part.weight * value;
+        *count += u64::from(part.first);
     }
 }
 
 impl Means {
     /// Adds a value `[1]` without automatic differentiation to the mean `name`.
     pub fn add(&mut self, name: &str, value: Tensor<1>) {
-        self.waiting.push((name.to_owned(), value));
+        self.add_part(name, Part::WHOLE, value);
+    }
+
+    /// Adds a part of a value, as [`add`](Self::add) does.
+    pub(super) fn add_part(&mut self, name: &str, part: Part, value: Tensor<1>) {
+        self.waiting.push((name.to_owned(), part, value));
         if self.waiting.len() >= WAITING {
             self.read.add(&std::mem::take(&mut self.waiting));
         }
     }
 
-    /// Adds a value that has been read from the device already.
-    pub(super) fn add_read(&mut self, name: &str, value: f32) {
+    /// Adds a part of a value that has been read from the device already.
+    pub(super) fn add_read(&mut self, name: &str, part: Part, value: f32) {
         self.read.add(&std::mem::take(&mut self.waiting));
-        self.read.add_value(name, value);
+        self.read.add_value(name, part, value);
     }
 
     /// Returns the means of the values added since the last call, and resets them.

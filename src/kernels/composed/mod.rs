@@ -25,8 +25,9 @@ pub use linear::{
 };
 pub use minibatch_std::{minibatch_std, minibatch_std_gradient};
 pub use pointwise::{
-    act_slope, bias_act, channel_sums, noise_act, noise_act_gradients, plane_dots, scale_planes,
-    scale_planes_gradients, softplus, softplus_gradient,
+    act_slope, bias_act, channel_sums, mean_softplus, mean_softplus_gradient, noise_act,
+    noise_act_gradients, plane_dots, scale_planes, scale_planes_gradients, softplus,
+    softplus_gradient,
 };
 pub use upfirdn::{resampled, upfirdn2d};
 pub use warp::{warp, warp_adjoint};

@@ -130,3 +130,23 @@ pub fn softplus<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 pub fn softplus_gradient<B: Backend>(x: FloatTensor<B>, g: FloatTensor<B>) -> FloatTensor<B> {
     B::float_mul(B::sigmoid(x), g)
 }
+
+/// See [`Kernels::k_mean_softplus`](crate::kernels::Kernels::k_mean_softplus).
+pub fn mean_softplus<B: Backend>(x: FloatTensor<B>, negative: bool) -> FloatTensor<B> {
+    B::float_mean(softplus::<B>(if negative { B::float_neg(x) } else { x }))
+}
+
+/// See [`Kernels::k_mean_softplus_gradient`](crate::kernels::Kernels::k_mean_softplus_gradient).
+pub fn mean_softplus_gradient<B: Backend>(
+    x: FloatTensor<B>,
+    g: FloatTensor<B>,
+    negative: bool,
+) -> FloatTensor<B> {
+    let shape = x.shape();
+    let share = 1.0 / shape.num_elements() as f32;
+    let g = B::float_expand(B::float_mul_scalar(g, share.into()), shape);
+    match negative {
+        true => B::float_neg(softplus_gradient::<B>(B::float_neg(x), g)),
+        false => softplus_gradient::<B>(x, g),
+    }
+}

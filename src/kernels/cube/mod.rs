@@ -232,6 +232,20 @@ impl Kernels for CubeBackend {
         }
     }
 
+    fn k_mean_softplus(x: Floats, negative: bool) -> Floats {
+        match supported(&[&x], &[]) {
+            true => softplus::mean_softplus(x, negative),
+            false => composed::mean_softplus::<Self>(x, negative),
+        }
+    }
+
+    fn k_mean_softplus_gradient(x: Floats, g: Floats, negative: bool) -> Floats {
+        match supported(&[&x, &g], &[]) {
+            true => softplus::mean_softplus_gradient(x, g, negative),
+            false => composed::mean_softplus_gradient::<Self>(x, g, negative),
+        }
+    }
+
     fn k_conv2d_transposed(g: Floats, w: Floats, conv: Conv) -> Floats {
         match supported(&[&g], &[&w]) {
             true => adjoint(g, None, w, conv),

@@ -14,6 +14,10 @@ step!(SoftplusStep(1): FloatTensor<B>, |[node], x, g, grads| {
     register::<B>(grads, node, || B::k_softplus_gradient(x, g));
 });
 
+step!(MeanSoftplusStep(1): (FloatTensor<B>, bool), |[node], (x, negative), g, grads| {
+    register::<B>(grads, node, || B::k_mean_softplus_gradient(x, g, negative));
+});
+
 step!(
     /// Keeps the output.
     BiasActStep(2): (FloatTensor<B>, Activation), |[node_x, node_b], (y, act), g, grads| {

@@ -180,8 +180,9 @@ impl Trainer for CaptionerTrainer {
             let images = seen(rows(&images, &own), &views[range.clone()]);
             let vectors = self.network.encode(images, Statistics::Batch);
             let loss = self.network.loss(vectors, &tokens.rows(&range));
-            let loss = portion(loss, Captioner::share(&tokens, &range));
-            values.portion("loss/caption", loss.clone().inner());
+            let share = Captioner::share(&tokens, &range);
+            values.portion("loss/caption", loss.clone().inner(), share);
+            let loss = portion(loss, share);
             gradients.add(NamedGradients::of(&self.network, &loss.backward()));
         }
         values.finish(&mut self.means)?;

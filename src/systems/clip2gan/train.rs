@@ -214,7 +214,7 @@ impl Clip2GanTrainer {
                     d.forward(x, None)
                 });
             let [fake, real] = [fake, real.clone()].map(|images| d.apply(images, None));
-            let mut log = |name: &str, value| values.portion(name, portion(value, *share));
+            let mut log = |name: &str, value| values.portion(name, value, *share);
             log("score/real", real.clone().inner().mean());
             log("score/fake", fake.clone().inner().mean());
             let loss = self.settings.adversarial.discriminator(fake, real);
@@ -234,7 +234,7 @@ impl Clip2GanTrainer {
         let settings = &self.settings;
         let mut total: Option<Tensor<1>> = None;
         let mut term = |name: &str, weight: f64, value: Tensor<1>| {
-            values.portion(name, portion(value.clone().inner(), share));
+            values.portion(name, value.clone().inner(), share);
             let weighted = value * weight;
             total = Some(match total.take() {
                 Some(sum) => sum + weighted,

@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::softplus;
+use crate::kernels::{mean_softplus, softplus};
 
 /// The adversarial loss of G and D.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl AdversarialLoss {
     ) -> Tensor<1> {
         match self {
             Self::NonSaturating => generator(fake_logits),
-            Self::Relativistic => softplus(real_logits() - fake_logits).mean(),
+            Self::Relativistic => mean_softplus(real_logits() - fake_logits, false),
         }
     }
 
@@ -44,10 +44,11 @@ impl AdversarialLoss {
     /// Non-saturating: mean softplus(D(G(z))) + mean softplus(−D(x)).
     /// Relativistic: mean softplus(D(G(z)) − D(x)).
     pub fn discriminator(self, fake_logits: Tensor<1>, real_logits: Tensor<1>) -> Tensor<1> {
-        let fakes = self.on_fakes(fake_logits, real_logits.clone()).mean();
-        match self.on_reals(real_logits) {
-            Some(reals) => fakes + reals,
-            None => fakes,
+        match self {
+            Self::NonSaturating => {
+                discriminator_fake(fake_logits) + discriminator_real(real_logits)
+            }
+            Self::Relativistic => mean_softplus(fake_logits - real_logits, false),
         }
     }
 
@@ -84,17 +85,17 @@ impl AdversarialLoss {
 /// Non-saturating loss of G: mean softplus(−D(G(z))) (Goodfellow et al. 2014). Logits `[N]` →
 /// `[1]`.
 pub fn generator(fake_logits: Tensor<1>) -> Tensor<1> {
-    softplus(-fake_logits).mean()
+    mean_softplus(fake_logits, true)
 }
 
 /// Loss of D on generated images: mean softplus(D(G(z))). Logits `[N]` → `[1]`.
 pub fn discriminator_fake(fake_logits: Tensor<1>) -> Tensor<1> {
-    softplus(fake_logits).mean()
+    mean_softplus(fake_logits, false)
 }
 
 /// Loss of D on real images: mean softplus(−D(x)). Logits `[N]` → `[1]`.
 pub fn discriminator_real(real_logits: Tensor<1>) -> Tensor<1> {
-    softplus(-real_logits).mean()
+    mean_softplus(real_logits, true)
 }
 
 #[cfg(test)]
@@ -139,6 +140,23 @@ mod tests {
         let higher = [0, 1, 2].map(|i| REAL[i] - FAKE[i]);
         let expected = [mean_softplus(higher), mean_softplus(negative(higher))];
         close(losses(Relativistic, FAKE, REAL), expected);
+    }
+
+    /// d ln(1 + eˣ)/dx = 1/(1 + e⁻ˣ), divided by the number of logits.
+    #[test]
+    fn gradients_are_those_of_the_formulas() {
+        let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+        let gradients = |f: fn(Tensor<1>) -> Tensor<1>| {
+            let x = logits(FAKE).autodiff().require_grad();
+            let gradients = f(x.clone() * 2.0).backward();
+            to_vec(x.grad(&gradients).expect("x is tracked").inner())
+        };
+        let fakes = gradients(discriminator_fake);
+        let reals = gradients(discriminator_real);
+        for (i, x) in FAKE.into_iter().enumerate() {
+            let expected = [sigmoid(2.0 * x) * 2.0 / 3.0, -sigmoid(-2.0 * x) * 2.0 / 3.0];
+            close([fakes[i], reals[i]], expected);
+        }
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl GanIntClsTrainer {
                 fake: judge(&fakes),
                 mismatched: round.mismatched.as_ref().map(judge),
             };
-            let mut log = |name, value| values.portion(name, portion(value, round.share));
+            let mut log = |name, value| values.portion(name, value, round.share);
             log("score/real", judged.real.clone().inner().mean());
             log("score/fake", judged.fake.clone().inner().mean());
             if let Some(mismatched) = &judged.mismatched {
@@ -189,8 +189,8 @@ impl GanIntClsTrainer {
             let images = network.forward(of_round(&z), captions.clone(), Statistics::Batch);
             let logits = self.d.valid().forward(images, captions);
             let loss = losses::generator(logits, range.len(), self.settings.interpolated);
+            values.portion("loss/G", loss.clone().inner(), share);
             let loss = portion(loss, share);
-            values.portion("loss/G", loss.clone().inner());
             gradients.add(NamedGradients::of(network, &loss.backward()));
         }
         values.finish(&mut self.means)?;

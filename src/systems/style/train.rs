@@ -166,8 +166,9 @@ impl Trainer for StyleTrainer {
             let [noise, captions] = drawn.each_ref().map(|all| rows(all, &range));
             let batch = self.generated(noise, captions)?;
             let found = self.network.forward(batch.images, Statistics::Batch);
-            let loss = portion(loss(batch.z, found), share);
-            values.portion("loss/style", loss.clone().inner());
+            let loss = loss(batch.z, found);
+            values.portion("loss/style", loss.clone().inner(), share);
+            let loss = portion(loss, share);
             gradients.add(NamedGradients::of(&self.network, &loss.backward()));
         }
         values.finish(&mut self.means)?;

@@ -36,9 +36,9 @@ impl Sum {
         }
     }
 
-    /// Differentiates the weighted loss `[1]` of one round.
-    pub fn add<M: Module>(&mut self, module: &M, loss: Tensor<1>) {
-        let gradients = self.scaled(loss).backward();
+    /// Differentiates the loss `[1]` of one round, times its weight.
+    pub fn add<M: Module>(&mut self, module: &M, loss: Tensor<1>, weight: f64) {
+        let gradients = self.scaled(loss, weight).backward();
         self.gradients.add(NamedGradients::of(module, &gradients));
     }
 
@@ -48,14 +48,16 @@ impl Sum {
         module: &M,
         conditioning: &C,
         loss: Tensor<1>,
+        weight: f64,
     ) {
-        let gradients = self.scaled(loss).backward();
+        let gradients = self.scaled(loss, weight).backward();
         self.gradients.add(NamedGradients::of(module, &gradients));
         self.encoder.add(conditioning.gradients(&gradients));
     }
 
-    fn scaled(&self, loss: Tensor<1>) -> Tensor<1> {
-        if self.scale == 1.0 { loss } else { loss * self.scale }
+    fn scaled(&self, loss: Tensor<1>, weight: f64) -> Tensor<1> {
+        let factor = weight * self.scale;
+        if factor == 1.0 { loss } else { loss * factor }
     }
 
     /// Starts the second pass over the batch; see [`GradientSum::next_pass`].

@@ -8,7 +8,6 @@ use crate::error::Result;
 use crate::nn::params::NamedGradients;
 use crate::nn::{Adam, AdamSettings, Init};
 use crate::train::round_values::RoundValues;
-use crate::train::rounds::portion;
 use crate::train::{Keep, Parts};
 
 /// Prefixes of the discriminators in models and checkpoints, in the order of their images.
@@ -113,7 +112,7 @@ impl<'a> Scores<'a> {
 
     /// Adds the mean of logits `[N]`.
     pub fn add_mean(&mut self, name: &str, logits: &Tensor<1>) {
-        let mean = portion(logits.clone().inner().mean(), self.share);
-        self.values.portion(&format!("score{}/{name}", self.index), mean);
+        let mean = logits.clone().inner().mean();
+        self.values.portion(&format!("score{}/{name}", self.index), mean, self.share);
     }
 }

@@ -126,8 +126,9 @@ impl AttentionGanTrainer {
             if let Some(mismatched) = &judged.mismatched {
                 scores.add_mean("mismatched", mismatched);
             }
-            let loss = portion(losses::discriminator(judged), round.share);
-            values.portion(&format!("loss/D{index}"), loss.clone().inner());
+            let loss = losses::discriminator(judged);
+            values.portion(&format!("loss/D{index}"), loss.clone().inner(), round.share);
+            let loss = portion(loss, round.share);
             gradients.add(NamedGradients::of(d, &loss.backward()));
         }
         values.finish(&mut self.means)?;
@@ -168,19 +169,19 @@ impl AttentionGanTrainer {
         values: &mut RoundValues,
     ) -> Tensor<1> {
         let Round { share, fakes, augmented, sentences, .. } = round;
-        let mut log = |name: &str, value: &Tensor<1>| values.portion(name, value.clone().inner());
+        let mut share_of = |name: &str, value: Tensor<1>, share: f64| {
+            values.portion(name, value.clone().inner(), share);
+            portion(value, share)
+        };
         let loss = self.critics.adversarial(fakes, Some(sentences), losses::generator);
-        let mut loss = portion(loss, *share);
-        log("loss/G", &loss);
-        let divergence = portion(augmented.divergence(), *share);
-        log("loss/divergence", &divergence);
+        let mut loss = share_of("loss/G", loss, *share);
+        let divergence = share_of("loss/divergence", augmented.divergence(), *share);
         loss = loss + divergence * self.settings.divergence_weight;
         if let Some(captioner) = &self.readers.captioner {
             let vectors = captioner.encode(largest(round).clone(), Statistics::Standing);
             let stream = captioner.loss(vectors, &captions.tokens.rows(&round.rows));
-            let stream = portion(stream, Captioner::share(&captions.tokens, &round.rows));
-            log("loss/stream", &stream);
-            loss = loss + stream * self.settings.stream_weight;
+            let share = Captioner::share(&captions.tokens, &round.rows);
+            loss = loss + share_of("loss/stream", stream, share) * self.settings.stream_weight;
         }
         loss
     }

@@ -210,7 +210,7 @@ impl InversionTrainer {
             let reconstruction = self.synthesize(codes);
             let mut total: Option<Tensor<1>> = None;
             let mut term = |name: &'static str, weight: f64, value: Tensor<1>| {
-                values.portion(name, portion(value.clone().inner(), share));
+                values.portion(name, value.clone().inner(), share);
                 let weighted = value * weight;
                 total = Some(match total.take() {
                     Some(sum) => sum + weighted,
@@ -270,8 +270,8 @@ impl InversionTrainer {
             let fake = self.d.apply(fake, None);
             let r1 = r1(&self.d, real, self.settings.r1_gamma);
             let loss = losses::critic(fake, r1.logits);
-            values.portion("loss/D", portion(loss.clone().inner(), share));
-            values.portion("loss/D_r1", portion(r1.value, share));
+            values.portion("loss/D", loss.clone().inner(), share);
+            values.portion("loss/D_r1", r1.value, share);
             let total = portion(loss + r1.surrogate, share);
             sum.add(NamedGradients::of(&self.d, &total.backward()));
         }

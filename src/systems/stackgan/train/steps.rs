@@ -110,8 +110,8 @@ impl StackganTrainer {
                 scores.add("mismatched", mismatched);
             }
             let loss = losses::discriminator(judged, self.settings.unconditional_weight);
+            values.portion(&format!("loss/D{index}"), loss.clone().inner(), round.share);
             let loss = portion(loss, round.share);
-            values.portion(&format!("loss/D{index}"), loss.clone().inner());
             gradients.add(NamedGradients::of(d, &loss.backward()));
         }
         values.finish(&mut self.means)?;
@@ -144,7 +144,7 @@ impl StackganTrainer {
         let weight = self.settings.unconditional_weight;
         let loss = |logits| losses::generator(logits, weight);
         let mut loss = self.critics.adversarial(fakes, means.as_ref(), loss);
-        let mut log = |name: &str, value: Tensor<1>| values.portion(name, portion(value, *share));
+        let mut log = |name: &str, value: Tensor<1>| values.portion(name, value, *share);
         log("loss/G", loss.clone().inner());
         if let Some(augmented) = augmented {
             let divergence = augmented.divergence();

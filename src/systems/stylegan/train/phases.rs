@@ -16,7 +16,7 @@ use crate::systems::stylegan::conditioning::{Conditioning, Fakes};
 use crate::systems::stylegan::draws::{Source, augmented};
 use crate::systems::stylegan::losses::{PathGradient, PathLength};
 use crate::systems::stylegan::sum::Sum;
-use crate::train::rounds::{portion, rounds, rows};
+use crate::train::rounds::{rounds, rows};
 
 /// A batch of real images with their conditions.
 pub(super) struct Real<T> {
@@ -98,8 +98,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 let images = augmented(real.images.into(), &for_real, &range);
                 C::score(&critic, images, &real.condition).value
             });
-            let own = portion(own, share);
-            sum.values.portion("loss/G", own.clone().inner());
+            sum.values.portion("loss/G", own.clone().inner(), share);
             let loss = match &judged {
                 None => own,
                 Some(judged) => {
@@ -109,13 +108,12 @@ impl<C: Conditioning> StyleganTrainer<C> {
                         let images = real.part::<C>(&range).images;
                         augmented(images.into(), &judged.real, &range).value
                     });
-                    let further = portion(further, share);
-                    sum.values.portion("vision/G", further.clone().inner());
+                    sum.values.portion("vision/G", further.clone().inner(), share);
                     own + further * self.settings.vision.weight
                 }
             };
-            sum.values.portion("score/fake", portion(logits.inner().mean(), share));
-            sum.add(&self.g, loss);
+            sum.values.portion("score/fake", logits.inner().mean(), share);
+            sum.add(&self.g, loss, share);
             tracked.push(w.inner());
         }
         self.track_w_avg(tracked)?;
@@ -158,8 +156,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
         for ((share, noise, ws, y, gradient), mean) in halves.into_iter().zip(means) {
             let (surrogate, value) =
                 penalty.penalty(&self.g.synthesis, gradient, ws, &noise, y, mean);
-            sum.values.portion("loss/pl_penalty", portion(value, share));
-            sum.add(&self.g, surrogate * (settings.pl_interval as f64 * share));
+            sum.values.portion("loss/pl_penalty", value, share);
+            sum.add(&self.g, surrogate, settings.pl_interval as f64 * share);
         }
         self.means.add("pl_mean", self.pl_mean.clone());
         let gradients = sum.finish(&self.g, &mut self.means)?;
@@ -216,12 +214,11 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 let fake = augmented(fake, &judged.fake, &range).value;
                 let real = augmented(real.images.clone().into(), &judged.real, &range).value;
                 let (value, logits) = features.discriminator_loss(loss, critics, fake, real);
-                let value = portion(value, share);
-                sum.values.portion("vision/D", value.clone().inner());
+                sum.values.portion("vision/D", value.clone().inner(), share);
                 for (name, logits) in ["vision/real", "vision/fake"].into_iter().zip(logits) {
-                    sum.values.portion(name, portion(logits, share));
+                    sum.values.portion(name, logits, share);
                 }
-                vision_sum.add(critics, value);
+                vision_sum.add(critics, value, share);
             }
             let images = augmented(real.images.into(), &for_real, &range);
             let found = self.conditioning.discriminator_loss(
@@ -232,13 +229,15 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 &real.condition,
                 &mut sum.values,
             );
-            let total = portion(found.loss, share);
             let real_logits = found.real_logits.inner();
-            sum.values.each("score/real", real_logits.clone().mean());
-            sum.values.portion("loss/D", total.clone().inner());
-            sum.add_with_encoder(&self.d, &self.conditioning, total);
+            let real_mean = real_logits.clone().mean();
+            sum.values.each("score/real", real_mean.clone());
+            sum.values.portion("loss/D", found.loss.clone().inner(), share);
+            sum.add_with_encoder(&self.d, &self.conditioning, found.loss, share);
             let fake_logits = found.fake_logits.inner();
-            gaps.push(real_logits.clone().mean() - fake_logits.clone().mean());
+            if self.penalty.is_adapted() {
+                gaps.push(real_mean - fake_logits.clone().mean());
+            }
             margins.push(loss.margin(fake_logits, real_logits));
             tracked.push(w);
         }
@@ -288,9 +287,9 @@ impl<C: Conditioning> StyleganTrainer<C> {
             let r1 = R1::new(&critic, real.images, r1_gamma, |critic, x| {
                 C::score(critic, augmented(x, &transform, &range), &real.condition)
             });
-            let surrogate = r1.surrogate * (r1_interval as f64 * share);
-            sum.values.portion("loss/r1", portion(r1.value, share));
-            sum.add_with_encoder(&self.d, &self.conditioning, surrogate);
+            sum.values.portion("loss/r1", r1.value, share);
+            let weight = r1_interval as f64 * share;
+            sum.add_with_encoder(&self.d, &self.conditioning, r1.surrogate, weight);
             let logits = r1.logits.inner();
             sum.values.each("score/real", logits.clone().mean());
             // A loss on pairs gives the logits of real images alone no meaning.
@@ -316,9 +315,8 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 let trunk = d.trunk(augmented(x, &transform, &range));
                 d.score(trunk, part.label.clone(), part.conditioned.clone())
             });
-            let surrogate = r2.surrogate * (r1_interval as f64 * share);
-            sum.values.portion("loss/r2", portion(r2.value, share));
-            sum.add(&self.d, surrogate);
+            sum.values.portion("loss/r2", r2.value, share);
+            sum.add(&self.d, r2.surrogate, r1_interval as f64 * share);
         }
         Ok(())
     }
