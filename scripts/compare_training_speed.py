@@ -3,10 +3,12 @@
 
     scripts/compare_training_speed.py --repo PATH_TO_CHECKOUT [--cigan target/release/cigan]
         [--resolution 32 --channel-base 2048 --channel-max 128] [--batch 16] [--threads 2] [--aug] [--pairs 3]
-        [--device vulkan] [--fp16-res 4] [--tf32]
+        [--device vulkan] [--fp16-res 4] [--tf32] [--instructions avx2]
 
 With a --device other than cpu, the official code runs on CUDA with its own CUDA plug-ins, which it compiles first.
 --fp16-res 4 stands for mixed precision in both programs; --tf32 changes the official code only.
+--instructions avx2 stands for a CPU without AVX-512: cigan's kernels, PyTorch's and oneDNN's use AVX2. Burn's own
+operations in cigan, and other libraries in PyTorch, use what they find.
 
 Both time one round of 16 iterations of stage 1 after a warm-up: generator and discriminator with Adam, R1 every 16
 iterations, path length every 4, the average of the generator; two mapping layers, style mixing, f32, data in memory.
@@ -19,6 +21,7 @@ The checkout is NVlabs/stylegan2-ada-pytorch; torch comes from PyPI.
 import argparse
 import copy
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -110,9 +113,9 @@ def official(args):
     print(json.dumps(dict(sec_per_kimg=seconds, torch=torch.__version__)))
 
 
-def measured(command):
+def measured(command, environment=None):
     """The JSON output of a command, and the peak memory in MB of all child processes so far."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"error: {command[0]} failed\n{done.stderr[-2000:]}")
     return json.loads(done.stdout), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
@@ -130,6 +133,7 @@ def main():
     p.add_argument("--rounds", type=int, default=1, help="rounds of 16 iterations to time")
     p.add_argument("--device", default="cpu", help="--device of cigan; the official code takes CUDA if it is not cpu")
     p.add_argument("--fp16-res", type=int, default=0, choices=[0, 4], help="4: mixed precision, in the four highest resolutions")
+    p.add_argument("--instructions", choices=["avx2"], help="instructions of the CPU; without it, the fastest")
     p.add_argument("--tf32", action="store_true", help="allow the official code to round factors to tf32")
     p.add_argument("--aug", action="store_true", help=f"the whole augmentation pipeline at p = {AUGMENTED}")
     p.add_argument("--pairs", type=int, default=3)
@@ -141,12 +145,16 @@ def main():
             for name in ["resolution", "channel_base", "channel_max", "batch", "threads", "rounds"]] + ["--aug"] * args.aug
     ours = [args.cigan, "bench", "train", "--device", args.device, "--json", *size]
     ours += ["--mixed"] if args.fp16_res else []
+    environment = dict(os.environ)
+    if args.instructions:
+        ours.append(f"--instructions={args.instructions}")
+        environment.update(ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2", MKL_ENABLE_INSTRUCTIONS="AVX2")
     theirs = [sys.executable, __file__, "--official", "--repo", str(args.repo), *size,
               "--device", args.device, "--fp16-res", str(args.fp16_res), *["--tf32"] * args.tf32]
     pairs = []
     for _ in range(args.pairs):
         a, _ = measured(ours)
-        b, peak = measured(theirs)
+        b, peak = measured(theirs, environment)
         pairs.append((a["sec_per_kimg"], b["sec_per_kimg"]))
         print(f"cigan {pairs[-1][0]:7.2f} s/kimg {a['peak_mb']:5.0f} MB   official {pairs[-1][1]:7.2f} s/kimg "
               f"{peak:5.0f} MB   ratio {pairs[-1][0] / pairs[-1][1]:.3f}   (torch {b['torch']})", flush=True)

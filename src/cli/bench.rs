@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::common::Common;
 use super::terminal::Terminal;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::kernels::cpu;
 use crate::speed;
 use crate::systems::{BenchmarkRequest, SYSTEMS};
 use crate::train::peak_mb;
@@ -46,6 +47,10 @@ pub struct BenchArgs {
     /// Number of rounds of 16 iterations (`train`) or of batches (`generate`, `edit`).
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub rounds: usize,
+    /// Instructions of the kernels on the CPU: avx512, avx2, or baseline for those that all
+    /// processors have [default: the fastest].
+    #[arg(long, value_name = "NAME")]
+    pub instructions: Option<String>,
     /// Print the result as a JSON object.
     #[arg(long)]
     pub json: bool,
@@ -72,6 +77,9 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
         rounds: args.rounds,
         seed: common.seed(),
     };
+    if let Some(name) = &args.instructions {
+        use_instructions(name)?;
+    }
     terminal.exit_when_interrupted();
     speed::check(benchmark, &request)?;
     let opened = common.open_device(terminal)?;
@@ -81,6 +89,7 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
     let mut object = json!({
         "device": opened.name,
         "threads": rayon::current_num_threads(),
+        "instructions": cpu::instructions(),
         "resolution": args.resolution,
         "channel_base": args.channel_base,
         "channel_max": args.channel_max,
@@ -97,6 +106,16 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
         terminal.print(&table(&object));
     }
     Ok(())
+}
+
+/// Chooses the instructions of the kernels on the CPU.
+fn use_instructions(name: &str) -> Result<()> {
+    if cpu::use_instructions(name) {
+        return Ok(());
+    }
+    let known = cpu::instruction_sets().join(", ");
+    Err(Error::user(format!("--instructions {name}: this processor has no such instructions"))
+        .hint(format!("it has: {known}")))
 }
 
 /// A table of the measurements, with the values in one column. The parts of a measurement follow it.

@@ -1254,24 +1254,16 @@ fn training_handles_unusual_situations() {
     cigan.run(&words).fails(1).says("--eval").hints();
     cigan.run(&words[..5]).ok();
 
-    let bench = cigan.run(&[
-        "bench",
-        "train",
-        "--resolution",
-        "8",
-        "--channel-base",
-        "64",
-        "--channel-max",
-        "8",
-        "--batch",
-        "4",
-        "--json",
-    ]);
-    let found = bench.ok().json();
+    let bench = "bench train --resolution 8 --channel-base 64 --channel-max 8 --batch 4 --json";
+    let bench: Vec<&str> = bench.split(' ').chain(["--instructions"]).collect();
+    let found = cigan.run(&[&bench[..], &["baseline"]].concat()).ok().json();
     assert!(found["sec_per_kimg"].as_f64().unwrap() > 0.0);
     for part in ["Gmain", "Greg", "Dmain", "Dreg", "EMA"] {
         assert!(found["parts_sec_per_kimg"][part].as_f64().is_some(), "{part} in {found}");
     }
+    assert_eq!(found["instructions"], "baseline");
+    let unknown = cigan.run(&[&bench[..], &["mmx"]].concat());
+    unknown.fails(1).says("--instructions mmx").says("baseline").hints();
 }
 
 /// A failure to write to standard output is an error, but a closed pipe is not.

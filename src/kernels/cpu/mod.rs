@@ -37,5 +37,7 @@ pub mod warp;
 mod weight_gradient;
 mod weights;
 
+pub use table::{instruction_sets, instructions, use_instructions};
+
 #[cfg(test)]
 mod testing;

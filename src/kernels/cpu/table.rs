@@ -78,26 +78,46 @@ tables! {
     adam(s: &AdamStep, g: &[f32], m: &mut [f32], v: &mut [f32], p: &mut [f32]) -> usize = adam::chunk;
 }
 
-/// All tables that this processor can run, the fastest first.
-fn available() -> Vec<&'static Table> {
+/// All tables that this processor can run, with the names of their instruction sets, the fastest first.
+fn available() -> Vec<(&'static str, &'static Table)> {
     let mut tables = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
-            tables.push(&AVX512);
+            tables.push(("avx512", &AVX512));
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            tables.push(&AVX2);
+            tables.push(("avx2", &AVX2));
         }
     }
-    tables.push(&PORTABLE);
+    tables.push(("baseline", &PORTABLE));
     tables
 }
 
-/// The fastest table that this processor can run.
+/// The table that all kernels use.
+static CHOICE: OnceLock<(&'static str, &'static Table)> = OnceLock::new();
+
+/// The fastest table that this processor can run, unless [`use_instructions`] chose another one.
 pub fn table() -> &'static Table {
-    static CHOICE: OnceLock<&'static Table> = OnceLock::new();
-    CHOICE.get_or_init(|| available()[0])
+    CHOICE.get_or_init(|| available()[0]).1
+}
+
+/// The instruction sets that this processor has, the fastest first. `baseline` is what all processors
+/// of its architecture have.
+pub fn instruction_sets() -> Vec<&'static str> {
+    available().into_iter().map(|(name, _)| name).collect()
+}
+
+/// Chooses the instruction set of all kernels, before the first one runs, and returns whether that
+/// was possible.
+pub fn use_instructions(name: &str) -> bool {
+    let found = available().into_iter().find(|(known, _)| *known == name);
+    found.is_some_and(|found| CHOICE.get_or_init(|| found).0 == name)
+}
+
+/// The instruction set that the kernels use.
+pub fn instructions() -> &'static str {
+    CHOICE.get_or_init(|| available()[0]).0
 }
 
 /// All tables that the processor can run must agree.
@@ -112,7 +132,7 @@ mod tests {
 
     /// Runs `f` with each table and compares the 4096 floats that it writes to.
     fn agree(what: &str, f: impl Fn(&Table, *mut f32)) {
-        let results = available().into_iter().map(|k| {
+        let results = available().into_iter().map(|(_, k)| {
             let mut out = random(9, 4096);
             f(k, out.as_mut_ptr());
             out
