@@ -47,8 +47,8 @@ pub struct BenchArgs {
     /// Number of rounds of 16 iterations (`train`) or of batches (`generate`, `edit`).
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub rounds: usize,
-    /// Instructions of the kernels on the CPU: avx512, avx2, or baseline for those that all
-    /// processors have [default: the fastest].
+    /// Instructions of the kernels on the CPU: avx512, avx2, or baseline, which all processors of
+    /// the architecture have [default: the fastest].
     #[arg(long, value_name = "NAME")]
     pub instructions: Option<String>,
     /// Print the result as a JSON object.
@@ -83,13 +83,16 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
     terminal.exit_when_interrupted();
     speed::check(benchmark, &request)?;
     let opened = common.open_device(terminal)?;
+    if args.instructions.is_some() && !opened.is_cpu {
+        let message = format!("--instructions: the device is not the CPU but {}", opened.name);
+        return Err(Error::user(message).hint("add --device cpu, or leave --instructions out"));
+    }
     let interrupt = terminal.interrupt().clone();
     let mut progress = |done, all| terminal.progress(benchmark.activity(), done, all);
     let found = speed::measure(benchmark, &request, &opened, &interrupt, &mut progress)?;
     let mut object = json!({
         "device": opened.name,
         "threads": rayon::current_num_threads(),
-        "instructions": cpu::instructions(),
         "resolution": args.resolution,
         "channel_base": args.channel_base,
         "channel_max": args.channel_max,
@@ -98,6 +101,9 @@ pub(super) fn run(args: &BenchArgs, common: &Common, terminal: &mut Terminal) ->
         "peak_mb": peak_mb(),
     });
     if let Some(object) = object.as_object_mut() {
+        if opened.is_cpu {
+            object.insert("instructions".into(), cpu::instructions().into());
+        }
         object.extend(found.into_iter().map(|(name, value)| (name, rounded(value))));
     }
     if args.json {
@@ -115,7 +121,7 @@ fn use_instructions(name: &str) -> Result<()> {
     }
     let known = cpu::instruction_sets().join(", ");
     Err(Error::user(format!("--instructions {name}: this processor has no such instructions"))
-        .hint(format!("it has: {known}")))
+        .hint(format!("use one of: {known}")))
 }
 
 /// A table of the measurements, with the values in one column. The parts of a measurement follow it.

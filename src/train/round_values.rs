@@ -73,7 +73,8 @@ impl RoundValues {
     }
 }
 
-/// What a value is of the batch's value of this name. `begun` has the names of which there was a part.
+/// The part that a value contributes to the batch's value of this name. `begun` contains the names that
+/// already have a part.
 fn part(begun: &mut BTreeSet<String>, name: &str, share: Option<f64>) -> Part {
     match share {
         None => Part::WHOLE,

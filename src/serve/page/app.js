@@ -85,7 +85,7 @@ async function onAddress() {
   }
   if (state?.id && await history.restoreId(state.id)) return;
   returning = addressOf(settings());
-  await grid.draw();
+  grid.draw();
 }
 
 /** A stored result was chosen. */
@@ -110,7 +110,7 @@ function showExamples() {
   if (!model.examples.length) return;
   const { strength, truncation } = model;
   const defaults = { strength: String(strength), truncation: String(truncation), candidates: "", vary: null, by: String(model.vary_by), steps: String(model.steps) };
-  return grid.draw({ ...defaults, text: model.examples.join("\n"), seeds: EXAMPLE_SEEDS }, true);
+  grid.draw({ ...defaults, text: model.examples.join("\n"), seeds: EXAMPLE_SEEDS }, true);
 }
 
 // ---- files --------------------------------------------------------------------------------
@@ -257,7 +257,10 @@ function listen() {
   }
   click("theme", toggleTheme);
   click("keys", () => $("help").showModal());
-  window.addEventListener("popstate", onAddress);
+  window.addEventListener("popstate", () => {
+    if (models.isShown()) onAddress();
+    else location.reload();
+  });
   // The settings need a click on narrow screens only.
   const fold = () => { $("settings").open = !narrow.matches; };
   narrow.addEventListener("change", fold);
@@ -299,8 +302,10 @@ async function start() {
   watch.open(offered);
   document.body.dataset.ready = "yes";
   if (!narrow.matches) $("text").focus();
-  await onAddress();
-  if (problem && !busy()) showError($("status"), problem);
+  if (!problem) return onAddress();
+  // The settings of the address are for another model, which nobody sees unless the user asks for it.
+  setSettings({ candidates: "", ...settingsInAddress() });
+  showError($("status"), problem);
 }
 
 start();

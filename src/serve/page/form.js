@@ -98,24 +98,30 @@ export function offersLayers(layers) {
   return bandOf(layers) !== undefined;
 }
 
-/** What the address names the open model, or null if there is no other. */
+/** The name of the open model in addresses, or null if only one model is served. */
 let modelName = null;
 
-/** Names the open model in the address of the page, from now on. */
+/** Names the open model in addresses from now on. */
 export function nameModel(name) {
   modelName = name;
-  const query = new URLSearchParams(location.search);
-  query.set("model", name);
-  window.history.replaceState(window.history.state, "", "/?" + query);
 }
 
 /** The address of the page with these settings. */
 export function addressOf(settings) {
-  const query = new URLSearchParams(modelName === null ? {} : { model: modelName });
+  return "/?" + queryOf(settings, modelName === null ? {} : { model: modelName });
+}
+
+/** Identifies the result of these settings among those of a model. */
+export function keyOf(settings) {
+  return "/?" + queryOf(settings, {});
+}
+
+function queryOf(settings, others) {
+  const query = new URLSearchParams(others);
   for (const [name, value] of Object.entries(settings)) {
     if (value !== null && value !== "" && (name !== "by" || settings.vary !== null) && (name !== "steps" || value !== defaults.steps)) query.set(name, value);
   }
-  return "/?" + query;
+  return query;
 }
 
 /** The settings in the address of the page, or null if there are none. */

@@ -1,7 +1,7 @@
 // The history and the favourites: a shelf of results that survive a reload.
 
 import { $, make, png, press } from "./dom.js";
-import { addressOf } from "./form.js";
+import { keyOf } from "./form.js";
 import * as picked from "./picked.js";
 import * as shelf from "./shelf.js";
 
@@ -42,7 +42,7 @@ async function add(kind, key, title, thumb, value) {
 /** Stores a result of the grid. Returns its id. */
 export function addResult(result) {
   const title = result.rows.map((row) => row.text).join(" · ");
-  return add("recent", addressOf(result.settings), title, result.rows[0].pictures[0], { result });
+  return add("recent", keyOf(result.settings), title, result.rows[0].pictures[0], { result });
 }
 
 /** A picture without what cannot be stored. */

@@ -7,13 +7,26 @@ import { ask, busy, setModel, stop } from "./request.js";
 import { $, showError, showStatus } from "./dom.js";
 import { nameModel } from "./form.js";
 
+let shown = null; // name in addresses of the model that the page shows, or null if there is only one
+
 const fileName = (path) => path.split(/[/\\]/).filter(Boolean).pop() ?? path;
 
 /** The name of the model at `path` for people. */
 export const baseName = (path) => fileName(path).replace(/\.safetensors$/, "");
 
+const inAddress = () => new URLSearchParams(location.search).get("model");
+
+/** Whether the address is for the model that the page shows. */
+export function isShown() {
+  return shown === null || [null, shown].includes(inAddress());
+}
+
+async function fetchModel() {
+  return (await fetch("/api/model")).json();
+}
+
 async function fetchAll() {
-  const [model, models] = await Promise.all(["/api/model", "/api/models"].map(async (path) => (await fetch(path)).json()));
+  const [model, models] = await Promise.all([fetchModel(), fetch("/api/models").then((response) => response.json())]);
   setModel(model.hash);
   return { model, models };
 }
@@ -29,39 +42,54 @@ async function openAt(index) {
  * `problem`, an error if the open model is another one, or null. Throws if the server does not answer.
  */
 export async function open() {
+  const wanted = inAddress();
   let found = await fetchAll(), problem = null;
-  const wanted = new URLSearchParams(location.search).get("model");
-  const index = found.models.models.findIndex((path) => fileName(path) === wanted);
-  if (index >= 0 && index !== found.models.open) {
+  const isWanted = (path) => fileName(path) === wanted;
+  // Another page may open its model at the same time.
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const { models, open } = found.models, index = models.findIndex(isWanted);
+    if (index < 0 || index === open) break;
     try {
       await openAt(index);
-      showStatus($("status"), "");
+      problem = null;
     } catch (error) {
       problem = error;
     }
     found = await fetchAll();
-  } else if (wanted !== null && index < 0) {
-    problem = { message: `the address is of the model ${wanted}, which is not served`, hint: "this page shows another model" };
   }
-  offer(found.models);
-  window.addEventListener("pageshow", (event) => {
-    // A page that the browser kept may be of another model.
-    if (event.persisted) location.reload();
+  const { models, open } = found.models;
+  if (wanted === null || isWanted(models[open])) problem = null;
+  else problem ??= { message: `the address names the model ${wanted}, which is not served`, hint: "generate with the model that is open, or choose another one" };
+  showStatus($("status"), "");
+  if (models.length > 1) offer(found.models, problem === null);
+  const { hash } = found.model;
+  window.addEventListener("pageshow", async (event) => {
+    // The browser may have kept a page whose model is no longer open.
+    if (event.persisted && (await fetchModel()).hash !== hash) location.reload();
   });
   return { ...found, problem };
 }
 
-/** Lets the user choose between the models, if there are several. */
-function offer({ models, open }) {
-  if (models.length < 2) return;
-  nameModel(fileName(models[open]));
+/** Lets the user choose between the models. `named` is whether to name the open one in the address. */
+function offer({ models, open }, named) {
+  shown = fileName(models[open]);
+  nameModel(shown);
+  if (named) {
+    const query = new URLSearchParams(location.search);
+    query.set("model", shown);
+    window.history.replaceState(window.history.state, "", "/?" + query);
+  }
   $("models").append(...models.map((path, i) => new Option(baseName(path), i, false, i === open)));
   $("models").hidden = false;
+  let latest = null; // the last choice; it cancels those before
   $("models").addEventListener("change", async () => {
+    const chosen = Number($("models").value);
+    latest = chosen;
     try {
-      await openAt(Number($("models").value));
-      location.assign("/?" + new URLSearchParams({ model: fileName(models[$("models").value]) }));
+      await openAt(chosen);
+      if (latest === chosen) location.assign("/?" + new URLSearchParams({ model: fileName(models[chosen]) }));
     } catch (error) {
+      if (latest !== chosen) return;
       showError($("status"), error);
       $("models").value = open;
     }

@@ -79,10 +79,32 @@ fn an_address_opens_its_model() {
     page.until("drawn(4) && $('title').textContent === 'a red bird'");
     assert_eq!(page.value("pictures()"), red);
 
-    // A model that is no longer there is named.
+    // Going back within the page notices it too.
+    page.draw("a yellow bird", "0-1", 2);
+    page.until("all('.item').length === 2");
+    page.value(
+        "history.replaceState(history.state, '', location.href.replace('birds16', 'birds32'))",
+    );
+    page.value("history.back()");
+    page.until("drawn(4) && $('title').textContent === 'a red bird'");
+    page.value("history.forward()");
+    shows(&mut page, "birds32");
+    page.until("$('text').value === 'a yellow bird'");
+
+    // Of two choices that follow each other, the last one counts.
+    page.value(
+        "for (const i of ['0', '1']) { $('models').value = i; $('models').dispatchEvent(new Event('change')); }",
+    );
+    page.until("location.search === '?model=birds32.safetensors'");
+    shows(&mut page, "birds32");
+
+    // A model that is no longer there is named, and nothing is generated with another one.
     page.go("/?model=gone.safetensors&text=a+red+bird&seeds=0-1");
-    page.until("drawn(2) && $('status').textContent.includes('gone.safetensors')");
-    page.is("$('status').classList.contains('bad')");
+    page.until("$('status').textContent.includes('gone.safetensors')");
+    page.is("$('status').classList.contains('bad') && $('text').value === 'a red bird'");
+    page.is("all('#grid > .cell').length === 0 && location.search.includes('gone.safetensors')");
+    page.click("go");
+    page.until("all('#grid > .cell').length === 2 && location.search.includes('birds32')");
     page.end();
 }
 
