@@ -259,10 +259,12 @@ mod x86 {
                     quarters[2][i] = rows[8 + i].0;
                     quarters[3][i] = rows[8 + i].1;
                 }
-                let quarters = quarters.map(|q| transpose8(q));
+                // A closure would not have the instruction set, and intrinsics would become calls.
+                let [a, b, c, d] = quarters;
+                let [a, b, c, d] = [transpose8(a), transpose8(b), transpose8(c), transpose8(d)];
                 for i in 0..8 {
-                    rows[i] = Self(quarters[0][i], quarters[2][i]);
-                    rows[8 + i] = Self(quarters[1][i], quarters[3][i]);
+                    rows[i] = Self(a[i], c[i]);
+                    rows[8 + i] = Self(b[i], d[i]);
                 }
             }
         }
