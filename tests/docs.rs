@@ -233,6 +233,13 @@ fn the_guide_lists_every_metric() {
 
 /// The limits that SECURITY.md states, with the file and the constant that each comes from.
 const LIMITS: &[(&str, &str, &str)] = &[
+    (
+        "| animation (`cigan info`) | 256 MiB",
+        "cli/picture_info.rs",
+        "MAX_ANIMATION: u64 = 256 << 20",
+    ),
+    ("2²⁴ pixels per frame", "cli/picture_info.rs", "MAX_FRAME: u64 = 1 << 24"),
+    ("2³² in all frames together", "cli/picture_info.rs", "MAX_DECODED: u64 = 1 << 32"),
     ("100 MB;", "tensorfile/header.rs", "MAX_HEADER: u64 = 100_000_000"),
     ("64 dimensions of a tensor", "tensorfile/description.rs", "MAX_DIMENSIONS: usize = 64"),
     ("16 MiB each in memory", "model.rs", "MAX_SETTINGS: usize = 16 << 20"),
