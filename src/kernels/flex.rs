@@ -21,11 +21,13 @@ fn produce<const N: usize>(
     shape: impl Into<Vec<usize>>,
     fill: impl FnOnce([&[f32]; N], &mut [f32]),
 ) -> Floats {
-    let inputs = inputs.map(contiguous);
     let shape = shape.into();
-    let mut values = vec![0f32; shape.iter().product()];
-    fill(inputs.each_ref().map(slice), &mut values);
-    Floats::from_data(TensorData::new(values, shape))
+    let len = shape.iter().product();
+    made(inputs, shape, |inputs| {
+        let mut values = vec![0f32; len];
+        fill(inputs, &mut values);
+        values
+    })
 }
 
 /// Calls `make` with the inputs as contiguous f32 slices; its result has `shape`.

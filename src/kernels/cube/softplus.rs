@@ -24,21 +24,29 @@ fn slope_of(x: f32) -> f32 {
     select(x >= 0.0f32, 1.0f32.runtime(), small) / (1.0f32 + small)
 }
 
-/// Softplus of x, or with `gradient` its slope times g.
+/// Softplus of x, or with `gradient` its slope at ±x times g and `factor`, which has the same sign. With
+/// `mean`, g is one number.
 #[cube(launch_unchecked)]
 fn softplus_kernel<E: Float>(
     x: &[E],
     g: &[E],
     out: &mut [E],
     length: usize,
+    sign: f32,
+    factor: f32,
     #[comptime] gradient: bool,
+    #[comptime] mean: bool,
     #[define(E)] _element: ElemType,
 ) {
     let at = line() * comptime!(UNITS) + UNIT_POS as usize;
     if at < length {
-        let x = f32::cast_from(x[at]);
-        let value =
-            if comptime!(gradient) { slope_of(x) * f32::cast_from(g[at]) } else { softplus_of(x) };
+        let x = sign * f32::cast_from(x[at]);
+        let value = if comptime!(gradient) {
+            let g = if comptime!(mean) { g[0] } else { g[at] };
+            slope_of(x) * factor * f32::cast_from(g)
+        } else {
+            softplus_of(x)
+        };
         out[at] = E::cast_from(value);
     }
 }
@@ -64,42 +72,25 @@ fn mean_softplus_kernel<E: Float>(
     }
 }
 
-/// Its gradient: the slope at ±x times ±`share` of g.
-#[cube(launch_unchecked)]
-fn mean_softplus_gradient_kernel<E: Float>(
-    x: &[E],
-    g: &[E],
-    out: &mut [E],
-    length: usize,
-    sign: f32,
-    share: f32,
-    #[define(E)] _element: ElemType,
-) {
-    let at = line() * comptime!(UNITS) + UNIT_POS as usize;
-    if at < length {
-        let slope = slope_of(sign * f32::cast_from(x[at]));
-        out[at] = E::cast_from(sign * slope * share * f32::cast_from(g[0]));
-    }
-}
-
 /// See [`Kernels::k_softplus`](crate::kernels::Kernels::k_softplus).
 pub fn softplus(x: Floats) -> Floats {
-    launch(x, None)
+    launch(x, None, 1.0, 1.0)
 }
 
 /// See [`Kernels::k_softplus_gradient`](crate::kernels::Kernels::k_softplus_gradient).
 pub fn softplus_gradient(x: Floats, g: Floats) -> Floats {
-    launch(x, Some(g))
+    launch(x, Some(g), 1.0, 1.0)
 }
 
-fn launch(x: Floats, g: Option<Floats>) -> Floats {
+fn launch(x: Floats, g: Option<Floats>, sign: f32, factor: f32) -> Floats {
     let x = contiguous(x);
     let gradient = g.is_some();
     let g = g.map_or_else(|| x.clone(), contiguous);
     let length = x.shape().num_elements();
+    let mean = g.shape().num_elements() < length;
     let out = empty(&x, x.shape());
     let (client, element) = (x.client.clone(), element(&x));
-    // SAFETY: each unit reads and writes one element.
+    // SAFETY: each unit reads and writes one element; g has as many as x, or one.
     unsafe {
         softplus_kernel::launch_unchecked(
             &client,
@@ -109,7 +100,10 @@ fn launch(x: Floats, g: Option<Floats>) -> Floats {
             g.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             length,
+            sign,
+            factor,
             gradient,
+            mean,
             element,
         );
     }
@@ -140,26 +134,9 @@ pub fn mean_softplus(x: Floats, negative: bool) -> Floats {
 
 /// See [`Kernels::k_mean_softplus_gradient`](crate::kernels::Kernels::k_mean_softplus_gradient).
 pub fn mean_softplus_gradient(x: Floats, g: Floats, negative: bool) -> Floats {
-    let (x, g) = (contiguous(x), contiguous(g));
-    let length = x.shape().num_elements();
-    let out = empty(&x, x.shape());
-    let (client, element) = (x.client.clone(), element(&x));
-    // SAFETY: each unit reads and writes one element, and reads the only one of g.
-    unsafe {
-        mean_softplus_gradient_kernel::launch_unchecked(
-            &client,
-            grid(1, length.div_ceil(UNITS)),
-            CubeDim::new_1d(UNITS as u32),
-            x.into_buffer_arg(),
-            g.into_buffer_arg(),
-            out.clone().into_buffer_arg(),
-            length,
-            sign(negative),
-            1.0 / length as f32,
-            element,
-        );
-    }
-    out
+    let sign = sign(negative);
+    let factor = sign / x.shape().num_elements() as f32;
+    launch(x, Some(g), sign, factor)
 }
 
 fn sign(negative: bool) -> f32 {

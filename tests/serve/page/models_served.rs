@@ -8,8 +8,8 @@ use crate::common::models;
 use crate::common::program::Cigan;
 use crate::server::{Server, trained};
 
-#[test]
-fn the_page_switches_between_models() {
+/// A page with the models birds16, which is open, and birds32, whose default strength is another one.
+fn with_two_models() -> Option<Page> {
     let cigan = Cigan::new();
     let folder = cigan.path("models");
     std::fs::create_dir(&folder).unwrap();
@@ -21,7 +21,12 @@ fn the_page_switches_between_models() {
         }
         model.file().write(&path).unwrap();
     }
-    let Some(mut page) = Page::open_with(cigan, folder) else { return };
+    Page::open_with(cigan, folder)
+}
+
+#[test]
+fn the_page_switches_between_models() {
+    let Some(mut page) = with_two_models() else { return };
     page.is("$('strength').value === '0.2'");
     page.set("truncation", "0.9");
     let names = page.value("Array.from($('models').options, (o) => o.textContent)");
@@ -45,14 +50,7 @@ fn the_page_switches_between_models() {
 /// them, whatever the server has open meanwhile.
 #[test]
 fn an_address_opens_its_model() {
-    let cigan = Cigan::new();
-    let folder = cigan.path("models");
-    std::fs::create_dir(&folder).unwrap();
-    for resolution in [16, 32] {
-        let path = format!("{folder}/birds{resolution}.safetensors");
-        models::ci_gan(resolution).file().write(&path).unwrap();
-    }
-    let Some(mut page) = Page::open_with(cigan, folder) else { return };
+    let Some(mut page) = with_two_models() else { return };
     page.draw("a red bird", "0-3", 4);
     page.until("all('.item').length === 1");
     page.is("location.search.includes('model=birds16.safetensors')");
