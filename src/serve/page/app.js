@@ -3,7 +3,7 @@
 import { busy, stop } from "./request.js";
 import { $, copy, make, narrow, press, showError, showStatus } from "./dom.js";
 import * as editor from "./editor.js";
-import { addressOf, formChanged, growPrompt, offersLayers, restoreForm, setDefaults, setEditSettings, setSettings, settings, settingsInAddress, store } from "./form.js";
+import { addressOf, formChanged, growPrompt, namesAnotherModel, offersLayers, restoreForm, setDefaults, setEditSettings, setSettings, settings, settingsInAddress, store } from "./form.js";
 import * as explore from "./explore.js";
 import * as grid from "./grid.js";
 import * as history from "./history.js";
@@ -258,8 +258,8 @@ function listen() {
   click("theme", toggleTheme);
   click("keys", () => $("help").showModal());
   window.addEventListener("popstate", () => {
-    if (models.isShown()) onAddress();
-    else location.reload();
+    if (namesAnotherModel()) location.reload();
+    else onAddress();
   });
   // The settings need a click on narrow screens only.
   const fold = () => { $("settings").open = !narrow.matches; };
@@ -303,7 +303,7 @@ async function start() {
   document.body.dataset.ready = "yes";
   if (!narrow.matches) $("text").focus();
   if (!problem) return onAddress();
-  // The settings of the address are for another model, which nobody sees unless the user asks for it.
+  // The settings of the address are for another model, so this one draws them only if the user asks.
   setSettings({ candidates: "", ...settingsInAddress() });
   showError($("status"), problem);
 }

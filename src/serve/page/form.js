@@ -106,6 +106,16 @@ export function nameModel(name) {
   modelName = name;
 }
 
+/** The name of the model in the address of the page, or null if it has none. */
+export function modelInAddress() {
+  return new URLSearchParams(location.search).get("model");
+}
+
+/** Whether the address of the page names another model than the open one. */
+export function namesAnotherModel() {
+  return modelName !== null && ![null, modelName].includes(modelInAddress());
+}
+
 /** The address of the page with these settings. */
 export function addressOf(settings) {
   return "/?" + queryOf(settings, modelName === null ? {} : { model: modelName });

@@ -5,21 +5,12 @@
 
 import { ask, busy, setModel, stop } from "./request.js";
 import { $, showError, showStatus } from "./dom.js";
-import { nameModel } from "./form.js";
-
-let shown = null; // name in addresses of the model that the page shows, or null if there is only one
+import { modelInAddress, nameModel } from "./form.js";
 
 const fileName = (path) => path.split(/[/\\]/).filter(Boolean).pop() ?? path;
 
 /** The name of the model at `path` for people. */
 export const baseName = (path) => fileName(path).replace(/\.safetensors$/, "");
-
-const inAddress = () => new URLSearchParams(location.search).get("model");
-
-/** Whether the address is for the model that the page shows. */
-export function isShown() {
-  return shown === null || [null, shown].includes(inAddress());
-}
 
 async function fetchModel() {
   return (await fetch("/api/model")).json();
@@ -42,7 +33,7 @@ async function openAt(index) {
  * `problem`, an error if the open model is another one, or null. Throws if the server does not answer.
  */
 export async function open() {
-  const wanted = inAddress();
+  const wanted = modelInAddress();
   let found = await fetchAll(), problem = null;
   const isWanted = (path) => fileName(path) === wanted;
   // Another page may open its model at the same time.
@@ -72,7 +63,7 @@ export async function open() {
 
 /** Lets the user choose between the models. `named` is whether to name the open one in the address. */
 function offer({ models, open }, named) {
-  shown = fileName(models[open]);
+  const shown = fileName(models[open]);
   nameModel(shown);
   if (named) {
     const query = new URLSearchParams(location.search);
