@@ -76,6 +76,10 @@ impl Browser {
 
     /// Calls a method of the protocol and returns its result.
     pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.try_call(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    fn try_call(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.calls += 1;
         let id = self.calls;
         let mut message = json!({ "id": id, "method": method, "params": params });
@@ -92,8 +96,12 @@ impl Browser {
                 self.complaints.push(answer["params"].to_string());
             }
             if answer["id"] == json!(id) {
-                assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                return answer["result"].clone();
+                let error = &answer["error"];
+                return if error.is_null() {
+                    Ok(answer["result"].clone())
+                } else {
+                    Err(error.clone())
+                };
             }
         }
     }
@@ -106,18 +114,23 @@ impl Browser {
 
     /// Evaluates a JavaScript expression and awaits its promise.
     pub fn value(&mut self, expression: &str) -> Value {
-        let params =
-            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let found = self.call("Runtime.evaluate", params);
-        assert!(found["exceptionDetails"].is_null(), "{expression}: {}", found["exceptionDetails"]);
-        found["result"]["value"].clone()
+        self.try_value(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// Waits until an expression is true.
+    fn try_value(&mut self, expression: &str) -> Result<Value, Value> {
+        let params =
+            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let found = self.try_call("Runtime.evaluate", params)?;
+        assert!(found["exceptionDetails"].is_null(), "{expression}: {}", found["exceptionDetails"]);
+        Ok(found["result"]["value"].clone())
+    }
+
+    /// Waits until an expression is true, if need be on the next page.
     #[track_caller]
     pub fn until(&mut self, expression: &str) {
         let began = Instant::now();
-        while self.value(expression) != json!(true) {
+        // An evaluation fails if the browser leaves the page meanwhile.
+        while self.try_value(expression) != Ok(json!(true)) {
             if began.elapsed() > Duration::from_secs(60) {
                 let status = self.value("document.body.innerText");
                 panic!("timed out waiting for: {expression}\n{status}\n{:?}", self.complaints);

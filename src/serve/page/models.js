@@ -25,7 +25,8 @@ async function fetchAll() {
 async function openAt(index) {
   if (busy()) stop();
   showStatus($("status"), "opening the model …");
-  await ask("/api/model", JSON.stringify({ open: index }));
+  // An earlier choice may have opened another model already.
+  await ask("/api/model", JSON.stringify({ open: index }), null);
 }
 
 /**
