@@ -128,6 +128,15 @@ const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "random numbers",
+        shapes: &[&[1, 3, 30, 33]],
+        run: |x| {
+            let sequence = draws::sequence(0, "check", u64::MAX);
+            let noise = kernels::normals(sequence, 4, 1.0, 3 * 30 * 33, &x[0].device());
+            x[0].clone() * noise.reshape([1, 3, 30, 33])
+        },
+    },
+    Case {
         name: "resampling",
         shapes: &[&[2, 7, 31, 18]],
         run: |x| {

@@ -3,10 +3,14 @@
 //! No generator keeps state between draws. The numbers for image `index` of a run are therefore the
 //! same on every device, and whether or not the run was interrupted.
 
+pub mod philox;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
+
+pub use self::philox::Sequence;
 
 /// Default seed of every command.
 pub const SEED: u64 = 0;
@@ -16,12 +20,22 @@ pub const SEED: u64 = 0;
 /// `purpose` names the use of the numbers ("z.gmain", "shuffle"); `index` is usually `nimg`, an
 /// epoch or the seed of an image.
 pub fn stream(seed: u64, purpose: &str, index: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::from_seed(key(seed, purpose));
+    rng.set_stream(index);
+    rng
+}
+
+/// The sequence for `(seed, purpose, index)`, whose numbers the device makes itself.
+pub fn sequence(seed: u64, purpose: &str, index: u64) -> Sequence {
+    let [a, b, c, d, e, f, g, h, ..] = key(seed, purpose);
+    Sequence { key: [[a, b, c, d], [e, f, g, h]].map(u32::from_le_bytes), index }
+}
+
+fn key(seed: u64, purpose: &str) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(seed.to_le_bytes());
     hash.update(purpose.as_bytes());
-    let mut rng = ChaCha8Rng::from_seed(hash.finalize().into());
-    rng.set_stream(index);
-    rng
+    hash.finalize().into()
 }
 
 /// `count` independent samples of N(0, 1).
@@ -49,6 +63,15 @@ mod tests {
         assert_ne!(draw(1, "z", 5), draw(2, "z", 5));
         assert_ne!(draw(1, "z", 5), draw(1, "noise", 5));
         assert_ne!(draw(1, "z", 5), draw(1, "z", 6));
+    }
+
+    #[test]
+    fn sequences_depend_on_seed_purpose_and_index() {
+        assert_eq!(sequence(1, "z", 5), sequence(1, "z", 5));
+        for other in [sequence(2, "z", 5), sequence(1, "noise", 5)] {
+            assert_ne!(other.key, sequence(1, "z", 5).key);
+        }
+        assert_eq!(sequence(1, "z", 6).index, 6);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use cigan::kernels::{
     self, Activation, AdamStep, Affine, Conv, Fir, Groups, Sequences, Smooth, Warp,
 };
 use cigan::nn::half::limited;
+use cigan::nn::packed;
 use cigan::nn::params::{self, NamedGradients, to_vec};
 use cigan::nn::{Dual, Init};
 use cigan::systems;
@@ -520,6 +521,37 @@ fn activations_agree() {
                 kernels::scale_planes_tangent(x, t, s, u)
             },
         );
+    }
+}
+
+#[test]
+fn random_numbers_agree() {
+    let Some((_alone, _, device)) = gpu() else { return };
+    // Blocks that are not full, one cube and many, and sequences with all bits.
+    for (first, count) in [(0, 1), (0, 3), (8, 258), (1 << 30, 100_001)] {
+        for (seed, index) in [(0, 0), (3, u64::MAX), (u64::MAX, 1 << 40)] {
+            let sequence = draws::sequence(seed, "random numbers", index);
+            let drawn = |device: &Device| {
+                let plain = to_vec(kernels::normals(sequence, first, 0.3, count, device));
+                let tracked = device.clone().autodiff();
+                let tracked = kernels::normals(sequence, first, 0.3, count, &tracked);
+                assert_eq!(to_vec(tracked), plain);
+                plain
+            };
+            let name = format!("normals {first} {count} {seed} {index}");
+            close(&name, &drawn(&device), &drawn(&Device::flex()), 1e-4);
+        }
+    }
+    // Several tensors at once hold the same numbers on both.
+    let sequence = draws::sequence(0, "random numbers", 1);
+    let drawn = |device: &Device| {
+        let several = packed::normals(sequence, 1.0, [70, 1, 64, 5], device);
+        several.into_iter().map(to_vec).collect::<Vec<_>>()
+    };
+    let (found, expected) = (drawn(&device), drawn(&Device::flex()));
+    assert_eq!(expected.iter().map(Vec::len).collect::<Vec<_>>(), [70, 1, 64, 5]);
+    for (found, expected) in found.iter().zip(&expected) {
+        close("packed normals", found, expected, 1e-4);
     }
 }
 

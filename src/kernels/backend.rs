@@ -11,6 +11,7 @@ use super::outputs::{
     ScalePlanesTangentGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Warp};
+use crate::draws::Sequence;
 
 /// The operations that the layers need beyond Burn's own. All tensors are contiguous NCHW.
 ///
@@ -203,6 +204,17 @@ pub trait Kernels: Backend {
         let [kept_w, kept_s, kept_t] = [&w, &s, &t].map(|list| Tensors(list.0.clone()));
         let DemodulationTrace { y, along, .. } = Self::k_demodulation_trace(w, s, t);
         Demodulation { w: kept_w, s: kept_s, t: kept_t, y, along }
+    }
+
+    /// Overwrites `out` `[N]` with samples of N(0, std²): those of `sequence` from `first` on.
+    #[cfg_attr(feature = "fusion", fusion(default))]
+    fn k_normals(
+        out: FloatTensor<Self>,
+        sequence: Sequence,
+        first: usize,
+        std: f32,
+    ) -> FloatTensor<Self> {
+        composed::normals::<Self>(out, sequence, first, std)
     }
 
     /// ln(1 + eˣ) of every element.

@@ -11,13 +11,13 @@ mod pointwise;
 mod resampling;
 mod step;
 
-use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{
     Autodiff,
     checkpoint::strategy::CheckpointStrategy,
     ops::{Backward, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{AutodiffBackend, TensorMetadata};
 use burn::tensor::Shape;
 
 use self::convolution::*;
@@ -27,6 +27,7 @@ use self::resampling::*;
 use super::backend::Kernels;
 use super::outputs::{Demodulation, GroupNormTrace, LstmTrace, NoiseOperands, Tensors};
 use super::spec::{Activation, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Warp};
+use crate::draws::Sequence;
 
 /// The adjoint of a filter of planes of this shape, if there is one.
 fn adjoint_of(fir: &Option<Fir>, shape: &Shape) -> Option<Fir> {
@@ -221,6 +222,20 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
 
     fn k_demodulation(w: Tensors<Self>, s: Tensors<Self>, t: Tensors<Self>) -> Demodulation<Self> {
         many::demodulation(w, s, t)
+    }
+
+    fn k_normals(
+        out: FloatTensor<Self>,
+        sequence: Sequence,
+        first: usize,
+        std: f32,
+    ) -> FloatTensor<Self> {
+        <Self as AutodiffBackend>::from_inner(B::k_normals(
+            out.into_primitive(),
+            sequence,
+            first,
+            std,
+        ))
     }
 
     fn k_softplus(x: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -21,6 +21,7 @@
 //! | [`modulated_noise_act`] | those of [`noise_act`] and [`modulated_conv2d`] | the same |
 //! | [`convolve_act_beside`] | [`transposed`], plus the adjoint of [`upfirdn2d`] | as for [`convolve_act`] |
 //! | [`together`] | – | adds up the parts that other kernels leave |
+//! | [`normals`] | none: random numbers | – |
 //! | [`minibatch_std`] | its own kernel | – |
 //! | [`group_norm`] | its own kernel | the same kernel |
 //! | [`lstm`] | its own kernel, backward through time | the same kernel |
@@ -45,8 +46,8 @@ pub use ops::{
     conv2d_transposed, conv2d_up, convolve, convolve_act, convolve_act_beside, convolve_add,
     demodulation, group_norm, linear, linear_layers, lstm, mean_softplus, minibatch_std, modulated,
     modulated_conv2d, modulated_conv2d_add, modulated_conv2d_up, modulated_noise_act, noise_act,
-    product, scale_planes, scale_planes_tangent, softplus, sums, together, transposed, upfirdn2d,
-    warp,
+    normals, product, scale_planes, scale_planes_tangent, softplus, sums, together, transposed,
+    upfirdn2d, warp,
 };
 pub use outputs::{
     AdamOutput, BiasActGradients, Demodulation, DemodulationGradients, DemodulationTrace,

@@ -1,13 +1,14 @@
 //! The kernels as functions on Burn's tensors, differentiable on any device.
 
 use burn::backend::Dispatch;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::backend::Kernels;
 use super::outputs::{NoiseOperands, Tensors};
 use super::spec::{
     Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Smooth, Warp,
 };
+use crate::draws::Sequence;
 
 /// Convolution without bias: x `[N, I, H, W]`, w `[O, I, k, k]` → `[N, O, H', W']` ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
@@ -256,6 +257,19 @@ pub fn together(w: Vec<Tensor<4>>, b: Vec<Tensor<1>>) -> (Vec<Tensor<4>>, Vec<Te
 /// ln(1 + eˣ) of every element, without overflow.
 pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_softplus(x.into_dispatch()))
+}
+
+/// `count` samples of N(0, `std`²) on a device: those of `sequence` from element `first` on, a multiple of
+/// four.
+pub fn normals(
+    sequence: Sequence,
+    first: usize,
+    std: f32,
+    count: usize,
+    device: &Device,
+) -> Tensor<1> {
+    let out = Tensor::<1>::empty([count], device).into_dispatch();
+    Tensor::from_dispatch(<Dispatch as Kernels>::k_normals(out, sequence, first, std))
 }
 
 /// The mean of ln(1 + eˣ) over x `[N]`, or of ln(1 + e⁻ˣ) if `negative` → `[1]`.

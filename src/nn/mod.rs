@@ -16,6 +16,7 @@ pub mod layer_norm;
 pub mod linear;
 pub mod minibatch_std;
 pub mod modulated;
+pub mod packed;
 pub mod params;
 pub mod plain;
 pub mod resample;

@@ -316,38 +316,6 @@ pub fn indices(
     Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
-/// Copies arrays to a device, one tensor for each.
-///
-/// Every copy interrupts the work of a GPU, so all of them go together; the tensors are views.
-pub fn upload(arrays: Vec<Vec<f32>>, device: &burn::tensor::Device) -> Vec<Tensor<1>> {
-    if device.clone().without_autodiff() == burn::tensor::Device::flex() {
-        return arrays
-            .into_iter()
-            .map(|values| {
-                let count = values.len();
-                Tensor::from_data(TensorData::new(values, [count]), device)
-            })
-            .collect();
-    }
-    let mut all = Vec::with_capacity(arrays.iter().map(|a| a.len() + VIEW).sum());
-    let places: Vec<_> = arrays
-        .into_iter()
-        .map(|values| {
-            let start = all.len();
-            all.extend(values);
-            let place = start..all.len();
-            all.resize(all.len().next_multiple_of(VIEW), 0.0);
-            place
-        })
-        .collect();
-    let count = all.len();
-    let all = Tensor::<1>::from_data(TensorData::new(all, [count]), device);
-    places.into_iter().map(|place| all.clone().slice([place])).collect()
-}
-
-/// Elements between the starts of views, so that they suit every device: 256 bytes.
-const VIEW: usize = 64;
-
 /// Copies a host tensor to a device as f32. It must have D dimensions.
 pub fn from_host<const D: usize>(tensor: &HostTensor, device: &burn::tensor::Device) -> Tensor<D> {
     let data = TensorData::new(tensor.to_f32(), tensor.shape.clone());

@@ -4,7 +4,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::error::Result;
-use crate::nn::params::{NamedGradients, flatten, to_vec, upload};
+use crate::nn::packed::upload;
+use crate::nn::params::{NamedGradients, flatten, to_vec};
 use crate::ranks::Ranks;
 
 /// Gradients of a network, summed over the rounds of a batch on all ranks.

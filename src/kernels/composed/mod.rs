@@ -9,6 +9,7 @@ pub mod group_norm;
 mod linear;
 pub mod lstm;
 mod minibatch_std;
+mod normals;
 pub mod parts;
 mod pointwise;
 mod upfirdn;
@@ -24,6 +25,7 @@ pub use linear::{
     linear_layers, linear_layers_gradients, product, product_back, product_weight_gradient,
 };
 pub use minibatch_std::{minibatch_std, minibatch_std_gradient};
+pub use normals::normals;
 pub use pointwise::{
     act_slope, bias_act, channel_sums, mean_softplus, mean_softplus_gradient, noise_act,
     noise_act_gradients, plane_dots, scale_planes, scale_planes_gradients, softplus,

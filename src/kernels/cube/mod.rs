@@ -20,6 +20,7 @@ mod lstm;
 mod many;
 mod minibatch_std;
 mod noise;
+mod normals;
 mod parts;
 mod pixels;
 mod planes;
@@ -57,6 +58,7 @@ use super::outputs::{
     ScalePlanesTangentGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Warp};
+use crate::draws::Sequence;
 
 impl Kernels for CubeBackend {
     fn k_conv2d(x: Floats, w: Floats, conv: Conv) -> Floats {
@@ -216,6 +218,10 @@ impl Kernels for CubeBackend {
         };
         let [w, s, t] = [found.w, found.s, found.t].map(|list| of_type(list, dtype));
         DemodulationGradients { w, s, t }
+    }
+
+    fn k_normals(out: Floats, sequence: Sequence, first: usize, std: f32) -> Floats {
+        normals::fill(out, sequence, first, std)
     }
 
     fn k_softplus(x: Floats) -> Floats {

@@ -185,7 +185,7 @@ pub trait Conditioning: Sized {
 }
 
 /// No condition, or the class of an image.
-pub struct Classes(Option<Labels>);
+pub struct Classes(pub(super) Option<Labels>);
 
 impl Conditioning for Classes {
     type BatchCondition = Option<Tensor<2>>;

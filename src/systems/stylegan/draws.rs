@@ -1,9 +1,11 @@
 //! Random draws of one phase of an iteration, as functions of (seed, phase, nimg).
 
+use std::iter;
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::augment::Transform;
 use super::conditioning::{Conditioning, Weights};
@@ -12,12 +14,23 @@ use crate::draws;
 use crate::error::Result;
 use crate::nn::Dual;
 use crate::nn::linear::normalize_second_moment;
-use crate::nn::params::upload;
+use crate::nn::packed::{normals, upload};
 use crate::train::rounds::rows;
 
 /// On a GPU, margins of augmentation are multiples of this, because each new shape may require
 /// compiling and tuning a kernel.
 const MARGIN_STEP: usize = 8;
+
+/// The generator of latents and noise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Draws {
+    /// ChaCha8 on the host. Runs of earlier versions, whose settings do not name it, continue with it.
+    #[default]
+    Chacha,
+    /// Philox on the device, which then needs no copy of the numbers.
+    Philox,
+}
 
 /// Source of the random draws of an iteration.
 pub(in crate::systems) struct Source<'a, C> {
@@ -31,15 +44,6 @@ pub(in crate::systems) struct Source<'a, C> {
 }
 
 impl<C: Conditioning> Source<'_, C> {
-    fn normal<const D: usize>(&self, purpose: &str, shape: [usize; D], std: f32) -> Tensor<D> {
-        let mut rng = draws::stream(self.seed, purpose, self.nimg);
-        let mut values = draws::normal(&mut rng, shape.iter().product());
-        if std != 1.0 {
-            values.iter_mut().for_each(|v| *v *= std);
-        }
-        Tensor::from_data(TensorData::new(values, shape), self.device)
-    }
-
     /// Latents, conditions and noise for `count` generated images of `phase`.
     ///
     /// # Errors
@@ -50,20 +54,23 @@ impl<C: Conditioning> Source<'_, C> {
         let mut rng = draws::stream(self.seed, &format!("mixing.{phase}"), self.nimg);
         let mixes = rng.random::<f64>() < self.settings.style_mixing;
         let crossover = rng.random_range(1..num_ws);
-        let mut noise = draws::stream(self.seed, &format!("noise.{phase}"), self.nimg);
         let mut label = draws::stream(self.seed, &format!("label.{phase}"), self.nimg);
-        let z = |purpose: &str| {
-            let mut rng = draws::stream(self.seed, &format!("z.{phase}{purpose}"), self.nimg);
-            draws::normal(&mut rng, count * z_dim)
-        };
         // The z of an image lie next to each other, so that a round takes both with one view.
-        let (z, codes) = match mixes {
-            true => (alternating(&z(""), &z(".mixed"), z_dim), 2),
-            false => (z(""), 1),
+        let codes = if mixes { 2 } else { 1 };
+        let drawn = match self.settings.draws {
+            Draws::Philox => {
+                let sequence = draws::sequence(self.seed, &format!("latents.{phase}"), self.nimg);
+                let noise = generator.synthesis.noise_counts(count);
+                normals(sequence, 1.0, iter::once(count * codes * z_dim).chain(noise), self.device)
+            }
+            Draws::Chacha => {
+                let mut arrays = vec![self.host_z(phase, mixes, count)];
+                let mut rng = draws::stream(self.seed, &format!("noise.{phase}"), self.nimg);
+                arrays.extend(generator.synthesis.noise_values(&mut rng, count));
+                upload(arrays, self.device)
+            }
         };
-        let mut arrays = vec![z];
-        arrays.extend(generator.synthesis.noise_values(&mut noise, count));
-        let mut tensors = upload(arrays, self.device).into_iter();
+        let mut tensors = drawn.into_iter();
         let z = tensors.next().expect("one for each array");
         // For all rounds at once.
         let z = normalize_second_moment(z.reshape([count * codes, z_dim]));
@@ -75,6 +82,16 @@ impl<C: Conditioning> Source<'_, C> {
             noise: generator.synthesis.noise_of(tensors, count),
             num_ws,
         })
+    }
+
+    /// z `[count, 1 or 2, z_dim]` from the host's generator.
+    fn host_z(&self, phase: &str, mixes: bool, count: usize) -> Vec<f32> {
+        let z_dim = self.settings.network.z_dim;
+        let z = |purpose: &str| {
+            let mut rng = draws::stream(self.seed, &format!("z.{phase}{purpose}"), self.nimg);
+            draws::normal(&mut rng, count * z_dim)
+        };
+        if mixes { alternating(&z(""), &z(".mixed"), z_dim) } else { z("") }
     }
 
     /// Mask `[count]` of the generated images that D judges with their condition: 1 for these, 0
@@ -103,7 +120,21 @@ impl<C: Conditioning> Source<'_, C> {
     /// y of path-length regularisation: N(0, 1)/√(H·W), `[count, 3, res, res]`.
     pub fn path_noise(&self, count: usize) -> Tensor<4> {
         let res = self.settings.network.resolution;
-        self.normal("pl.greg", [count, 3, res, res], 1.0 / res as f32)
+        let shape = [count, 3, res, res];
+        let (size, std) = (shape.iter().product(), 1.0 / res as f32);
+        match self.settings.draws {
+            Draws::Philox => {
+                let sequence = draws::sequence(self.seed, "pl.greg", self.nimg);
+                let mut drawn = normals(sequence, std, [size], self.device);
+                drawn.swap_remove(0).reshape(shape)
+            }
+            Draws::Chacha => {
+                let mut rng = draws::stream(self.seed, "pl.greg", self.nimg);
+                let mut values = draws::normal(&mut rng, size);
+                values.iter_mut().for_each(|value| *value *= std);
+                Tensor::from_data(TensorData::new(values, shape), self.device)
+            }
+        }
     }
 }
 
@@ -167,5 +198,78 @@ pub(super) fn augmented(
     match transform {
         Some(transform) => transform.part(range).apply(images),
         None => images,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Init;
+    use crate::nn::params::to_vec;
+    use crate::systems::stylegan::conditioning::Classes;
+
+    fn drawn(draws: Draws, style_mixing: f64, phase: &str) -> (Vec<f32>, Vec<Vec<f32>>) {
+        let device = Device::flex();
+        let mut settings = StyleganSettings::auto(16, Some(4));
+        settings.network.channel_base = 64;
+        settings.network.z_dim = 6;
+        (settings.draws, settings.style_mixing) = (draws, style_mixing);
+        let generator = Generator::new(&settings.network, &mut Init::new(0, "g", &device));
+        let conditioning = &Classes(None);
+        let source = Source {
+            settings: &settings,
+            conditioning,
+            p: None,
+            seed: 3,
+            nimg: 64,
+            device: &device,
+        };
+        let latents = source.latents(phase, 5, &generator).unwrap();
+        let Noise::Explicit(noise) = latents.noise else { panic!("noise is drawn") };
+        (to_vec(latents.z), noise.into_iter().map(to_vec).collect())
+    }
+
+    /// The numbers that runs of earlier versions began with.
+    #[test]
+    fn chacha_draws_what_earlier_versions_drew() {
+        let stream = |purpose: &str| draws::stream(3, purpose, 64);
+        let (z, noise) = drawn(Draws::Chacha, 1.0, "gmain");
+        let mut rng = stream("noise.gmain");
+        for (layer, side) in noise.iter().zip([4, 8, 8, 16, 16]) {
+            assert_eq!(*layer, draws::normal(&mut rng, 5 * side * side));
+        }
+        let normalized = |purpose: &str| {
+            let mut z = draws::normal(&mut stream(purpose), 5 * 6);
+            for z in z.chunks_mut(6) {
+                let square = z.iter().map(|v| v * v).sum::<f32>() / 6.0;
+                z.iter_mut().for_each(|v| *v /= (square + 1e-8).sqrt());
+            }
+            z
+        };
+        let expected = alternating(&normalized("z.gmain"), &normalized("z.gmain.mixed"), 6);
+        assert!(z.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{z:?} {expected:?}");
+        let settings = toml::to_string(&StyleganSettings::auto(16, None)).unwrap();
+        let earlier = settings.replace("draws = \"philox\"\n", "");
+        assert_ne!(earlier, settings);
+        let earlier: StyleganSettings = toml::from_str(&earlier).unwrap();
+        assert_eq!(earlier.draws, Draws::Chacha);
+    }
+
+    #[test]
+    fn philox_draws_new_numbers_for_every_array() {
+        let (z, noise) = drawn(Draws::Philox, 1.0, "gmain");
+        assert_eq!(z.len(), 5 * 2 * 6);
+        let mut all = noise.concat();
+        assert_eq!(all.len(), 5 * (16 + 2 * 64 + 2 * 256));
+        for z in z.chunks(6) {
+            assert!((z.iter().map(|v| v * v).sum::<f32>() / 6.0 - 1.0).abs() < 1e-4);
+        }
+        let (_, other) = drawn(Draws::Philox, 1.0, "dmain");
+        all.extend(other.concat());
+        let count = all.len();
+        all.sort_by(f32::total_cmp);
+        all.dedup();
+        assert!(all.len() + 3 > count, "{} of {count} numbers are different", all.len());
+        assert_eq!(drawn(Draws::Philox, 0.0, "gmain").0.len(), 5 * 6);
     }
 }

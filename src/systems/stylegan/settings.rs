@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::draws::Draws;
 use super::precision::Precision;
 use super::vision::VisionSettings;
 use crate::error::{Error, Result};
@@ -155,6 +156,10 @@ pub struct StyleganSettings {
     /// The precision of features: `f32`, or `mixed` for f16 in the highest resolutions.
     #[serde(default)]
     pub precision: Precision,
+    /// Where the latents and the noise of training come from: `philox` on the device, or `chacha` on the
+    /// host, as in earlier versions.
+    #[serde(default)]
+    pub draws: Draws,
     /// Learning rate of G and D.
     pub lr: f64,
     /// Constants of both optimisers.
@@ -265,6 +270,7 @@ impl StyleganSettings {
             batch,
             round: batch,
             precision: Precision::F32,
+            draws: Draws::Philox,
             lr: if resolution >= 1024 { 0.002 } else { 0.0025 },
             adam: AdamSettings { beta1: 0.0, beta2: 0.99, eps: 1e-8 },
             loss: AdversarialLoss::NonSaturating,

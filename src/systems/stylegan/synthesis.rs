@@ -9,7 +9,7 @@ use super::precision::TANGENT_SCALE;
 use crate::draws;
 use crate::nn::linear::{Inputs, linear_layers};
 use crate::nn::modulated::{LayerNoise, Modulation, RgbModulation};
-use crate::nn::params::upload;
+use crate::nn::packed::upload;
 use crate::nn::{Dual, Init, ModulatedConv, ToRgb, resample};
 
 /// The noise that is added to the activations before the bias.
@@ -257,7 +257,12 @@ impl Synthesis {
 
     /// The values of random noise for `n` images, layer by layer.
     pub(in crate::systems) fn noise_values(&self, rng: &mut impl Rng, n: usize) -> Vec<Vec<f32>> {
-        self.noise_sides().map(|side| draws::normal(rng, n * side * side)).collect()
+        self.noise_counts(n).map(|count| draws::normal(rng, count)).collect()
+    }
+
+    /// The number of these values for each layer.
+    pub(in crate::systems) fn noise_counts(&self, n: usize) -> impl Iterator<Item = usize> {
+        self.noise_sides().map(move |side| n * side * side)
     }
 
     /// Noise from the tensors of such values.
