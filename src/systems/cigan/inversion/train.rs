@@ -285,7 +285,7 @@ impl InversionTrainer {
     /// small, so that every rank computes the whole batch.
     fn step_latent_discriminator(&mut self, w: Tensor<3>, back: Tensor<3>) {
         let mut rng = draws::stream(self.seed, "pool", self.nimg);
-        let fake = self.pool.exchange(flat(back), &mut rng, &self.device);
+        let fake = self.pool.exchange(flat(back), &mut rng);
         let real = flat(w);
         let loss = losses::critic(
             self.d_w.forward(fake.into()).value,
@@ -356,7 +356,7 @@ impl Trainer for InversionTrainer {
         parts.optimiser("adam_E", &mut self.adam_e, &self.e)?;
         parts.optimiser("adam_D", &mut self.adam_d, &self.d)?;
         parts.optimiser("adam_D_w", &mut self.adam_d_w, &self.d_w)?;
-        parts.other(&mut self.pool, Pool::collect, |pool, state, _| pool.restore(state))?;
+        parts.other(&mut self.pool, Pool::collect, Pool::restore)?;
         parts.means(&mut self.means)?;
         parts.nimg(&mut self.nimg)
     }
