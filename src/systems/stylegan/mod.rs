@@ -33,6 +33,7 @@ pub mod transfer;
 pub mod vision;
 
 pub use discriminator::Discriminator;
+pub use draws::Draws;
 pub use features::DiscriminatorFeatures;
 pub use generator::Generator;
 pub use labels::Labels;
