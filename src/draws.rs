@@ -1,7 +1,8 @@
 //! Random numbers as functions of (seed, purpose, index).
 //!
-//! No generator keeps state between draws. The numbers for image `index` of a run are therefore the
-//! same on every device, and whether or not the run was interrupted.
+//! No generator keeps state between draws. The numbers for image `index` of a run therefore do not depend
+//! on whether the run was interrupted. They are the same on every device, except that normal samples
+//! computed by the device may differ in their last bits.
 
 pub mod philox;
 
@@ -25,7 +26,7 @@ pub fn stream(seed: u64, purpose: &str, index: u64) -> ChaCha8Rng {
     rng
 }
 
-/// The sequence for `(seed, purpose, index)`, whose numbers the device makes itself.
+/// The sequence for `(seed, purpose, index)`, whose numbers the device generates.
 pub fn sequence(seed: u64, purpose: &str, index: u64) -> Sequence {
     let [a, b, c, d, e, f, g, h, ..] = key(seed, purpose);
     Sequence { key: [[a, b, c, d], [e, f, g, h]].map(u32::from_le_bytes), index }

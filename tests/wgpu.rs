@@ -527,7 +527,7 @@ fn activations_agree() {
 #[test]
 fn random_numbers_agree() {
     let Some((_alone, _, device)) = gpu() else { return };
-    // Blocks that are not full, one cube and many, and sequences with all bits.
+    // Incomplete blocks, one cube and several, and indices with all bits set.
     for (first, count) in [(0, 1), (0, 3), (8, 258), (1 << 30, 100_001)] {
         for (seed, index) in [(0, 0), (3, u64::MAX), (u64::MAX, 1 << 40)] {
             let sequence = draws::sequence(seed, "random numbers", index);
@@ -542,7 +542,7 @@ fn random_numbers_agree() {
             close(&name, &drawn(&device), &drawn(&Device::flex()), 1e-4);
         }
     }
-    // Several tensors at once hold the same numbers on both.
+    // Tensors that are drawn together hold the same numbers on both devices.
     let sequence = draws::sequence(0, "random numbers", 1);
     let drawn = |device: &Device| {
         let several = packed::normals(sequence, 1.0, [70, 1, 64, 5], device);

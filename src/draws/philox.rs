@@ -1,30 +1,37 @@
-//! Philox4x32-10, a random function of a counter (Salmon et al. 2011, "Parallel random numbers: as easy
-//! as 1, 2, 3"), and normal numbers from it.
+//! Philox4x32-10, a counter-based random number generator (Salmon et al. 2011, "Parallel random numbers:
+//! as easy as 1, 2, 3"), and normal samples derived from it.
 //!
-//! Every element can be computed alone, so a device makes its numbers itself. The integers are the same on
-//! every device; the normal numbers differ in their last digits.
+//! Every element can be computed independently, so a device can generate its own numbers. The integers are
+//! the same on every device; the normal samples may differ in their last bits. Logarithms, sines and cosines
+//! are computed from polynomials, because devices may compute their own with large errors.
 
-use std::f32::consts::PI;
+use std::f32::consts::{FRAC_PI_2, LN_2, SQRT_2};
 
 use rayon::prelude::*;
 
-/// Integers of one block.
+/// Integers that one evaluation of Philox returns.
 pub const BLOCK: usize = 4;
-/// Rounds of the function.
+/// Rounds of Philox.
 pub const ROUNDS: usize = 10;
-/// Factors of the first and third integer in each round.
+/// Multipliers of the first and third counter word in each round.
 pub const FACTORS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-/// Steps of the key between rounds.
+/// Constants added to the two key words between rounds.
 pub const STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
-/// Bits of an integer that a normal number ignores: f32 is exact for the others.
-pub const IGNORED: u32 = 32 - f32::MANTISSA_DIGITS;
-/// Size of the steps of uniform numbers.
-pub const UNIT: f32 = 1.0 / (1 << f32::MANTISSA_DIGITS) as f32;
+/// Bits of the uniform numbers: f32 represents them exactly.
+pub const BITS: u32 = f32::MANTISSA_DIGITS;
+/// Spacing of the uniform numbers.
+pub const UNIT: f32 = 1.0 / (1 << BITS) as f32;
+/// Coefficients of artanh(s)/s in s², from the highest power down, for |s| < 0.18.
+pub const ARTANH: [f32; 5] = [1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0];
+/// Coefficients of sin(x)/x in x², from the highest power down, for |x| ≤ π/4.
+pub const SINE: [f32; 5] = [1.0 / 362_880.0, -1.0 / 5040.0, 1.0 / 120.0, -1.0 / 6.0, 1.0];
+/// Coefficients of cos(x) in x², from the highest power down, for |x| ≤ π/4.
+pub const COSINE: [f32; 5] = [1.0 / 40_320.0, -1.0 / 720.0, 1.0 / 24.0, -0.5, 1.0];
 
-/// Elements that a thread computes in one go.
+/// Elements that a thread computes at a time.
 const CHUNK: usize = 1 << 12;
 
-/// An endless sequence of random numbers; see [`sequence`](super::sequence).
+/// A sequence of random numbers; see [`sequence`](super::sequence).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sequence {
     pub(super) key: [u32; 2],
@@ -32,19 +39,20 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// Its key.
+    /// The two words of the key.
     pub fn key(&self) -> [u32; 2] {
         self.key
     }
 
-    /// The last two integers of its counters; the first two count the blocks.
+    /// The last two words of every counter; the first two are the number of the block.
     pub fn index(&self) -> [u32; 2] {
         halves(self.index)
     }
 
-    /// Writes samples of N(0, `std`²), those from element `first` on, a multiple of [`BLOCK`].
+    /// Fills `out` with samples of N(0, `std`²), from element `first` of the sequence on. `first` must be a
+    /// multiple of [`BLOCK`].
     ///
-    /// A pair of integers makes two of them by the method of Box and Muller.
+    /// The Box–Muller transform turns each pair of integers into two samples.
     pub fn fill_normal(&self, first: usize, std: f32, out: &mut [f32]) {
         assert!(first.is_multiple_of(BLOCK));
         let fill = |(chunk, out): (usize, &mut [f32])| {
@@ -79,22 +87,51 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// Two independent samples of N(0, 1) from two random integers. Their magnitude is at most 5.8.
-fn normal(length: u32, angle: u32) -> [f32; 2] {
-    let unit = ((length >> IGNORED) + 1) as f32 * UNIT;
-    let radius = (-2.0 * unit.ln()).max(0.0).sqrt();
-    // Between −π and π, where sines of GPUs are accurate.
-    let angle = ((angle >> IGNORED) as f32 * UNIT - 0.5) * (2.0 * PI);
-    [radius * angle.cos(), radius * angle.sin()]
+/// Two independent samples of N(0, 1) from two random integers. The magnitude of a sample is less than 5.8.
+fn normal(radius_bits: u32, angle_bits: u32) -> [f32; 2] {
+    let radius = (-2.0 * ln((radius_bits >> (u32::BITS - BITS)) + 1)).sqrt();
+    let [cosine, sine] = direction(angle_bits);
+    [radius * cosine, radius * sine]
+}
+
+/// The logarithm of `count`·[`UNIT`], at most 0; `count` is in 1..=2²⁴.
+fn ln(count: u32) -> f32 {
+    let zeros = count.leading_zeros();
+    let exponent = (u32::BITS - 1 - BITS) as f32 - zeros as f32;
+    let scaled = (count << zeros) as f32 / (1u32 << (u32::BITS - 1)) as f32;
+    // Near 1, so that the logarithm of a number near 1 is accurate.
+    let (scaled, exponent) =
+        if scaled < SQRT_2 { (scaled, exponent) } else { (scaled * 0.5, exponent + 1.0) };
+    let s = (scaled - 1.0) / (scaled + 1.0);
+    2.0 * s * polynomial(s * s, ARTANH) + exponent * LN_2
+}
+
+/// The cosine and the sine of a random angle: the first two bits choose the quadrant, the next ones the
+/// angle from its middle.
+fn direction(bits: u32) -> [f32; 2] {
+    let fraction = bits >> (u32::BITS - 2 - BITS) & ((1 << BITS) - 1);
+    let x = (fraction as f32 * UNIT - 0.5) * FRAC_PI_2;
+    let cosine = polynomial(x * x, COSINE);
+    let sine = x * polynomial(x * x, SINE);
+    match bits >> (u32::BITS - 2) {
+        0 => [cosine, sine],
+        1 => [-sine, cosine],
+        2 => [-cosine, -sine],
+        _ => [sine, -cosine],
+    }
+}
+
+fn polynomial(x: f32, coefficients: [f32; 5]) -> f32 {
+    coefficients.into_iter().fold(0.0, |sum, coefficient| sum * x + coefficient)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The vectors that the authors publish with their code (Random123).
+    /// Known-answer test vectors from Random123, the authors' code.
     #[test]
-    fn integers_are_those_of_the_authors() {
+    fn integers_match_the_published_test_vectors() {
         for (counter, key, expected) in [
             ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
             ([!0; 4], [!0; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
@@ -127,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_normal_and_independent() {
+    fn samples_are_normal_and_independent() {
         let mut values = vec![0.0; 1 << 18];
         Sequence { key: [1, 2], index: 0 }.fill_normal(0, 2.0, &mut values);
         let count = values.len() as f64;
@@ -149,9 +186,30 @@ mod tests {
     }
 
     #[test]
+    fn polynomials_are_as_accurate_as_f32() {
+        for step in 0..=1 << 12 {
+            for count in [1 + step, 1 << 12 | step, (1 << BITS) - step, 1 + step * ((1 << 12) - 1)]
+            {
+                let expected = (f64::from(count) / f64::from(1 << BITS)).ln();
+                let (found, allowed) = (f64::from(ln(count)), 4e-7 * expected.abs());
+                assert!((found - expected).abs() <= allowed, "ln {count}: {found}, not {expected}");
+            }
+            let bits = (step << 20).wrapping_add(step);
+            let [cosine, sine] = direction(bits).map(f64::from);
+            let fraction = f64::from(bits >> 6 & ((1 << BITS) - 1)) / f64::from(1 << BITS);
+            let turn = f64::from(bits >> 30) + fraction - 0.5;
+            let (y, x) = (turn * std::f64::consts::FRAC_PI_2).sin_cos();
+            assert!(
+                (cosine - x).abs() < 2e-7 && (sine - y).abs() < 2e-7,
+                "{bits}: {cosine} {sine}"
+            );
+        }
+    }
+
+    #[test]
     fn extreme_integers_give_finite_numbers() {
-        for (length, angle) in [(0, 0), (!0, 0), (0, !0), (!0, !0)] {
-            assert!(normal(length, angle).iter().all(|value| value.abs() < 5.8));
+        for (radius_bits, angle_bits) in [(0, 0), (!0, 0), (0, !0), (!0, !0)] {
+            assert!(normal(radius_bits, angle_bits).iter().all(|value| value.abs() < 5.8));
         }
     }
 }

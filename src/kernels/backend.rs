@@ -206,7 +206,8 @@ pub trait Kernels: Backend {
         Demodulation { w: kept_w, s: kept_s, t: kept_t, y, along }
     }
 
-    /// Overwrites `out` `[N]` with samples of N(0, std²): those of `sequence` from `first` on.
+    /// Fills `out` `[N]` with samples of N(0, std²): the elements of `sequence` from `first` on, a multiple of
+    /// four.
     #[cfg_attr(feature = "fusion", fusion(default))]
     fn k_normals(
         out: FloatTensor<Self>,

@@ -1,7 +1,7 @@
 //! The kernels as functions on Burn's tensors, differentiable on any device.
 
 use burn::backend::Dispatch;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use super::backend::Kernels;
 use super::outputs::{NoiseOperands, Tensors};
@@ -9,6 +9,7 @@ use super::spec::{
     Activation, AdamStep, Affine, Conv, Fir, Groups, LinearLayers, Sequences, Smooth, Warp,
 };
 use crate::draws::Sequence;
+use crate::draws::philox::BLOCK;
 
 /// Convolution without bias: x `[N, I, H, W]`, w `[O, I, k, k]` → `[N, O, H', W']` ([`Conv::output`]).
 pub fn conv2d(x: Tensor<4>, w: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
@@ -259,7 +260,7 @@ pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Kernels>::k_softplus(x.into_dispatch()))
 }
 
-/// `count` samples of N(0, `std`²) on a device: those of `sequence` from element `first` on, a multiple of
+/// `count` samples of N(0, `std`²) on a device: the elements of `sequence` from `first` on, a multiple of
 /// four.
 pub fn normals(
     sequence: Sequence,
@@ -268,7 +269,8 @@ pub fn normals(
     count: usize,
     device: &Device,
 ) -> Tensor<1> {
-    let out = Tensor::<1>::empty([count], device).into_dispatch();
+    assert!(first.is_multiple_of(BLOCK) && u32::try_from((first + count) / BLOCK).is_ok());
+    let out = Tensor::<1>::empty([count], (device, DType::F32)).into_dispatch();
     Tensor::from_dispatch(<Dispatch as Kernels>::k_normals(out, sequence, first, std))
 }
 

@@ -1,4 +1,4 @@
-//! Several arrays in one tensor, so that one copy or one launch makes all of them.
+//! Packs several arrays into one tensor, so that one copy or launch produces all of them.
 
 use std::ops::Range;
 
@@ -7,12 +7,14 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::draws::Sequence;
 use crate::kernels;
 
-/// Elements between the starts of views, so that they suit every device: 256 bytes.
+/// Alignment of views, in elements: 256 bytes, which suits every device. Another value would change what
+/// [`normals`] draws, and so the results of resumed runs.
 const VIEW: usize = 64;
 
-/// Copies arrays to a device, one tensor for each.
+/// Copies arrays to a device and returns one tensor for each.
 ///
-/// Every copy interrupts the work of a GPU, so all of them go together; the tensors are views.
+/// Every copy interrupts the work of a GPU, so the arrays are copied together; the tensors are views of the
+/// copy.
 pub fn upload(arrays: Vec<Vec<f32>>, device: &Device) -> Vec<Tensor<1>> {
     if on_cpu(device) {
         let tensor = |values: Vec<f32>| {
@@ -29,7 +31,7 @@ pub fn upload(arrays: Vec<Vec<f32>>, device: &Device) -> Vec<Tensor<1>> {
     views(Tensor::from_data(TensorData::new(all, [end]), device), places)
 }
 
-/// Samples of N(0, `std`²), one tensor for each of `counts`. The device draws all of them at once.
+/// Samples of N(0, `std`²): one tensor of each length in `counts`. A GPU draws all of them in one launch.
 pub fn normals(
     sequence: Sequence,
     std: f32,
@@ -38,7 +40,7 @@ pub fn normals(
 ) -> Vec<Tensor<1>> {
     let (places, end) = places(counts);
     if on_cpu(device) {
-        // Views would be copied.
+        // On the CPU, operations would copy the views.
         let draw =
             |place: Range<usize>| kernels::normals(sequence, place.start, std, place.len(), device);
         return places.into_iter().map(draw).collect();
@@ -50,7 +52,7 @@ fn on_cpu(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
 }
 
-/// The places of arrays of these lengths in one array, and its length.
+/// The ranges of arrays of these lengths in one packed array, and its length.
 fn places(counts: impl IntoIterator<Item = usize>) -> (Vec<Range<usize>>, usize) {
     let mut end = 0usize;
     let place = |count| {

@@ -125,11 +125,11 @@ impl Browser {
         Ok(found["result"]["value"].clone())
     }
 
-    /// Waits until an expression is true, if need be on the next page.
+    /// Waits until an expression is true, even if the browser goes to another page meanwhile.
     #[track_caller]
     pub fn until(&mut self, expression: &str) {
         let began = Instant::now();
-        // An evaluation fails if the browser leaves the page meanwhile.
+        // An evaluation fails if the browser leaves the page while it runs.
         while self.try_value(expression) != Ok(json!(true)) {
             if began.elapsed() > Duration::from_secs(60) {
                 let status = self.value("document.body.innerText");

@@ -24,7 +24,7 @@ use cigan::systems::gan::matching::{self, discriminator_matching};
 use cigan::systems::stylegan::generator::Truncation;
 use cigan::systems::stylegan::settings::AugmentMode;
 use cigan::systems::stylegan::train::StyleganTrainer;
-use cigan::systems::stylegan::{Discriminator, Draws, Generator, StyleganSettings};
+use cigan::systems::stylegan::{Discriminator, Generator, RandomNumbers, StyleganSettings};
 use cigan::systems::stylegan_text::sentence::feature;
 use cigan::systems::stylegan_text::{CaptionConditioning, Sentences};
 use cigan::tensorfile::TensorFile;
@@ -58,7 +58,7 @@ fn settings() -> StyleganSettings {
     settings.augment.mode = AugmentMode::None;
     settings.r1_gamma = 3.0;
     // The tests draw the same numbers on the host.
-    settings.draws = Draws::Chacha;
+    settings.rng = RandomNumbers::Chacha;
     settings
 }
 

@@ -27,7 +27,9 @@ use cigan::systems::stylegan::section::load_generator;
 use cigan::systems::stylegan::settings::{AugmentMode, AugmentSettings};
 use cigan::systems::stylegan::train::StyleganTrainer;
 use cigan::systems::stylegan::vision::{VisionFeatures, VisionSettings};
-use cigan::systems::stylegan::{Discriminator, Draws, Generator, Labels, Noise, StyleganSettings};
+use cigan::systems::stylegan::{
+    Discriminator, Generator, Labels, Noise, RandomNumbers, StyleganSettings,
+};
 use cigan::systems::stylegan_text::CaptionConditioning;
 use cigan::tensorfile::TensorFile;
 use cigan::train::evaluator::{Evaluator, SampleNoise};
@@ -328,7 +330,7 @@ fn the_relativistic_loss_and_r2_have_the_published_gradients() {
         settings.augment.mode = AugmentMode::None;
         (settings.pl_weight, settings.style_mixing) = (0.0, 0.0);
         // `first_fakes` draws on the host.
-        settings.draws = Draws::Chacha;
+        settings.rng = RandomNumbers::Chacha;
         (settings.r1_gamma, settings.r2_gamma) = (0.0, 3.0);
         // Weights do not change in a step, so that the checkpoint holds those of all its phases.
         (settings.r1_interval, settings.lr) = (r2_interval, 1e-20);
@@ -389,7 +391,7 @@ fn discriminators_of_features_add_their_losses() {
     settings.augment.mode = AugmentMode::None;
     (settings.pl_weight, settings.style_mixing, settings.r1_gamma) = (0.0, 0.0, 0.0);
     // `first_fakes` draws on the host.
-    settings.draws = Draws::Chacha;
+    settings.rng = RandomNumbers::Chacha;
     settings.vision = VisionSettings { weight: 0.5, channels: 8, p: 0.7, side: 64 };
     // Weights do not change in a step.
     settings.lr = 1e-20;

@@ -1,4 +1,4 @@
-//! Random numbers, made on the host.
+//! Normal samples, generated on the host.
 
 use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
 use burn::tensor::TensorData;

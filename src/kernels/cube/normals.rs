@@ -1,30 +1,53 @@
-//! Normal numbers from Philox; [`philox`](crate::draws::philox) defines them.
+//! Normal samples from Philox, as defined in [`philox`](crate::draws::philox).
 
-use std::f32::consts::PI;
+use std::f32::consts::{FRAC_PI_2, LN_2, SQRT_2};
 
 use burn::backend::TensorMetadata;
+use burn::tensor::DType;
 use cubecl::prelude::*;
 
 use super::launch::{Floats, grid, line};
 use crate::draws::Sequence;
-use crate::draws::philox::{BLOCK, FACTORS, IGNORED, ROUNDS, STEPS, UNIT};
+use crate::draws::philox::{ARTANH, BITS, BLOCK, COSINE, FACTORS, ROUNDS, SINE, STEPS, UNIT};
 
 /// Units of a cube.
 const UNITS: usize = 64;
 
-/// The length of a pair of normal numbers.
 #[cube]
-fn radius(bits: u32) -> f32 {
-    let unit = f32::cast_from((bits >> IGNORED) + 1) * UNIT;
-    let square = unit.ln() * -2.0f32;
-    // A logarithm near 0 may have the wrong sign.
-    select(square > 0.0f32, square, 0.0f32.runtime()).sqrt()
+fn polynomial(x: f32, #[comptime] coefficients: [f32; 5]) -> f32 {
+    let sum = x * comptime!(coefficients[0]) + comptime!(coefficients[1]);
+    let sum = sum * x + comptime!(coefficients[2]);
+    let sum = sum * x + comptime!(coefficients[3]);
+    sum * x + comptime!(coefficients[4])
 }
 
-/// Its direction, between −π and π.
+/// The radius in the Box–Muller transform.
 #[cube]
-fn angle(bits: u32) -> f32 {
-    (f32::cast_from(bits >> IGNORED) * UNIT - 0.5f32) * comptime!(2.0f32 * PI)
+fn radius(bits: u32) -> f32 {
+    let count = (bits >> comptime!(32 - BITS)) + 1;
+    let zeros = count.leading_zeros();
+    let exponent = comptime!((31 - BITS) as f32) - f32::cast_from(zeros);
+    let scaled = f32::cast_from(count << zeros) * comptime!(1.0f32 / (1u32 << 31) as f32);
+    let large = scaled >= SQRT_2;
+    let scaled = select(large, scaled * 0.5f32, scaled);
+    let exponent = select(large, exponent + 1.0f32, exponent);
+    let s = (scaled - 1.0f32) / (scaled + 1.0f32);
+    let ln = 2.0f32 * s * polynomial(s * s, ARTANH) + exponent * LN_2;
+    (ln * -2.0f32).sqrt()
+}
+
+/// The coordinate in the direction of the angle in the Box–Muller transform: the cosine, or the sine of
+/// an angle that is `turned` back by a quarter.
+#[cube]
+fn coordinate(bits: u32, #[comptime] turned: u32) -> f32 {
+    let fraction = bits >> comptime!(30 - BITS) & comptime!((1u32 << BITS) - 1);
+    let x = (f32::cast_from(fraction) * UNIT - 0.5f32) * FRAC_PI_2;
+    let quadrant = ((bits >> 30) + comptime!(turned)) & 3;
+    let cosine = polynomial(x * x, COSINE);
+    let sine = x * polynomial(x * x, SINE);
+    let value = select(quadrant & 1 == 0, cosine, sine);
+    // The cosine is negative in the second and third quadrant.
+    select(quadrant == 1 || quadrant == 2, -value, value)
 }
 
 /// Each unit writes the numbers of one block.
@@ -63,25 +86,26 @@ fn normals_kernel(
         }
         let first = radius(a) * std;
         let second = radius(c) * std;
-        out[start] = first * angle(b).cos();
+        out[start] = first * coordinate(b, 0u32);
         if start + 1 < length {
-            out[start + 1] = first * angle(b).sin();
+            out[start + 1] = first * coordinate(b, 3u32);
         }
         if start + 2 < length {
-            out[start + 2] = second * angle(d).cos();
+            out[start + 2] = second * coordinate(d, 0u32);
         }
         if start + 3 < length {
-            out[start + 3] = second * angle(d).sin();
+            out[start + 3] = second * coordinate(d, 3u32);
         }
     }
 }
 
 /// See [`Kernels::k_normals`](crate::kernels::Kernels::k_normals).
 pub fn fill(out: Floats, sequence: Sequence, first: usize, std: f32) -> Floats {
+    assert_eq!(out.dtype, DType::F32);
     let length = out.shape().num_elements();
     let client = out.client.clone();
     let ([key_a, key_b], [index_low, index_high]) = (sequence.key(), sequence.index());
-    // SAFETY: each unit writes its own block, as far as `out` goes.
+    // SAFETY: each unit writes its own block, and nothing beyond the end of `out`.
     unsafe {
         normals_kernel::launch_unchecked(
             &client,

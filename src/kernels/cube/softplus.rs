@@ -24,8 +24,8 @@ fn slope_of(x: f32) -> f32 {
     select(x >= 0.0f32, 1.0f32.runtime(), small) / (1.0f32 + small)
 }
 
-/// Softplus of x, or with `gradient` its slope at ±x times g and `factor`, which has the same sign. With
-/// `mean`, g is one number.
+/// Softplus of `sign`·x, or with `gradient` its gradient: the slope at `sign`·x times `factor` and g.
+/// `factor` includes `sign`. With `mean`, g has one element.
 #[cube(launch_unchecked)]
 fn softplus_kernel<E: Float>(
     x: &[E],
@@ -90,7 +90,7 @@ fn launch(x: Floats, g: Option<Floats>, sign: f32, factor: f32) -> Floats {
     let mean = g.shape().num_elements() < length;
     let out = empty(&x, x.shape());
     let (client, element) = (x.client.clone(), element(&x));
-    // SAFETY: each unit reads and writes one element; g has as many as x, or one.
+    // SAFETY: each unit reads and writes one element; g has as many elements as x, or one.
     unsafe {
         softplus_kernel::launch_unchecked(
             &client,

@@ -303,7 +303,8 @@ async function start() {
   document.body.dataset.ready = "yes";
   if (!narrow.matches) $("text").focus();
   if (!problem) return onAddress();
-  // The settings of the address are for another model, so this one draws them only if the user asks.
+  // The settings in the address are for another model, so the page generates nothing with the open one until
+  // the user asks for it.
   setSettings({ candidates: "", ...settingsInAddress() });
   showError($("status"), problem);
 }

@@ -111,7 +111,7 @@ export function modelInAddress() {
   return new URLSearchParams(location.search).get("model");
 }
 
-/** Whether the address of the page names another model than the open one. */
+/** Whether the address of the page names a model other than the open one. */
 export function namesAnotherModel() {
   return modelName !== null && ![null, modelName].includes(modelInAddress());
 }

@@ -25,7 +25,8 @@ async function fetchAll() {
 async function openAt(index) {
   if (busy()) stop();
   showStatus($("status"), "opening the model …");
-  // An earlier choice may have opened another model already.
+  // An earlier choice may already have opened another model; the server would refuse a request for the one
+  // that the page shows.
   await ask("/api/model", JSON.stringify({ open: index }), null);
 }
 
@@ -53,8 +54,8 @@ export async function open() {
   if (wanted === null || isWanted(models[open])) problem = null;
   else problem ??= { message: `the address names the model ${wanted}, which is not served`, hint: "generate with the model that is open, or choose another one" };
   showStatus($("status"), "");
-  if (models.length > 1) offer(found.models, problem === null);
   const { hash } = found.model;
+  if (models.length > 1) offer(found.models, hash, problem === null);
   window.addEventListener("pageshow", async (event) => {
     // The browser may have kept a page whose model is no longer open.
     if (event.persisted && (await fetchModel()).hash !== hash) location.reload();
@@ -62,28 +63,40 @@ export async function open() {
   return { ...found, problem };
 }
 
-/** Lets the user choose between the models. `named` is whether to name the open one in the address. */
-function offer({ models, open }, named) {
-  const shown = fileName(models[open]);
-  nameModel(shown);
+/**
+ * Lets the user choose between the models. `hash` is that of the open one, and `named` is whether to name it
+ * in the address.
+ */
+function offer({ models, open }, hash, named) {
+  const name = fileName(models[open]);
+  nameModel(name);
   if (named) {
     const query = new URLSearchParams(location.search);
-    query.set("model", shown);
+    query.set("model", name);
     window.history.replaceState(window.history.state, "", "/?" + query);
   }
   $("models").append(...models.map((path, i) => new Option(baseName(path), i, false, i === open)));
   $("models").hidden = false;
-  let latest = null; // the last choice; it cancels those before
+  let choices = 0; // a choice cancels those before
   $("models").addEventListener("change", async () => {
-    const chosen = Number($("models").value);
-    latest = chosen;
+    const choice = ++choices, chosen = Number($("models").value);
     try {
       await openAt(chosen);
-      if (latest === chosen) location.assign("/?" + new URLSearchParams({ model: fileName(models[chosen]) }));
+      if (choice === choices) location.assign("/?" + new URLSearchParams({ model: fileName(models[chosen]) }));
     } catch (error) {
-      if (latest !== chosen) return;
-      showError($("status"), error);
+      if (choice !== choices) return;
       $("models").value = open;
+      await reopen(open, hash);
+      if (choice === choices) showError($("status"), error);
     }
   });
+}
+
+/** Opens the model that the page shows if an earlier choice has opened another one. */
+async function reopen(index, hash) {
+  try {
+    if ((await fetchModel()).hash !== hash) await openAt(index);
+  } catch {
+    // The page reports the error of the choice.
+  }
 }

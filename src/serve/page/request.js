@@ -5,11 +5,11 @@ import { showError, showStatus } from "./dom.js";
 const page = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
 const GONE = { message: "the server does not answer", hint: "check that `cigan serve` is still running" };
 
-let shown = null; // hash of the model that the page shows
+let shownHash = null; // hash of the model that the page shows
 
 /** Sets the model for which requests are meant; the server refuses them once it has opened another. */
 export function setModel(hash) {
-  shown = hash;
+  shownHash = hash;
 }
 
 let running = null; // { abort, panel, label, part, parts, warnings, seconds }
@@ -34,7 +34,7 @@ export async function send(path, bodies, panel, on) {
     for (const [part, body] of bodies.entries()) {
       job.part = part;
       last = null;
-      const response = await post(path, body, page, shown, job.abort.signal);
+      const response = await post(path, body, page, shownHash, job.abort.signal);
       if (!response.ok || !response.headers.get("content-type").startsWith("application/x-ndjson")) {
         const text = await response.text();
         if (running === job) showError(panel.status, ofPart(job, refusal(text, response)));
@@ -68,10 +68,10 @@ export async function send(path, bodies, panel, on) {
 
 /**
  * Sends a request beside the running job. It replaces an older one to the same path that has not ended.
- * It is meant for `model`, or for whichever is open if that is null. Returns the last event with the
- * command. Throws { message, hint }.
+ * The request is meant for `model`, or, if `model` is null, for whichever model is open. Returns the last
+ * event with the command. Throws { message, hint }.
  */
-export async function ask(path, body, model = shown) {
+export async function ask(path, body, model = shownHash) {
   let response;
   try {
     response = await post(path, body, page + path.slice("/api/".length), model);

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
-use serde::{Deserialize, Serialize};
 
 use super::augment::Transform;
 use super::conditioning::{Conditioning, Weights};
+use super::settings::RandomNumbers;
 use super::{Generator, LayerCodes, Noise, StyleganSettings};
 use crate::draws;
 use crate::error::Result;
@@ -20,17 +20,6 @@ use crate::train::rounds::rows;
 /// On a GPU, margins of augmentation are multiples of this, because each new shape may require
 /// compiling and tuning a kernel.
 const MARGIN_STEP: usize = 8;
-
-/// The generator of latents and noise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Draws {
-    /// ChaCha8 on the host. Runs of earlier versions, whose settings do not name it, continue with it.
-    #[default]
-    Chacha,
-    /// Philox on the device, which then needs no copy of the numbers.
-    Philox,
-}
 
 /// Source of the random draws of an iteration.
 pub(in crate::systems) struct Source<'a, C> {
@@ -57,13 +46,13 @@ impl<C: Conditioning> Source<'_, C> {
         let mut label = draws::stream(self.seed, &format!("label.{phase}"), self.nimg);
         // The z of an image lie next to each other, so that a round takes both with one view.
         let codes = if mixes { 2 } else { 1 };
-        let drawn = match self.settings.draws {
-            Draws::Philox => {
+        let drawn = match self.settings.rng {
+            RandomNumbers::Philox => {
                 let sequence = draws::sequence(self.seed, &format!("latents.{phase}"), self.nimg);
                 let noise = generator.synthesis.noise_counts(count);
                 normals(sequence, 1.0, iter::once(count * codes * z_dim).chain(noise), self.device)
             }
-            Draws::Chacha => {
+            RandomNumbers::Chacha => {
                 let mut arrays = vec![self.host_z(phase, mixes, count)];
                 let mut rng = draws::stream(self.seed, &format!("noise.{phase}"), self.nimg);
                 arrays.extend(generator.synthesis.noise_values(&mut rng, count));
@@ -84,7 +73,7 @@ impl<C: Conditioning> Source<'_, C> {
         })
     }
 
-    /// z `[count, 1 or 2, z_dim]` from the host's generator.
+    /// z `[count, 1 or 2, z_dim]`, drawn with ChaCha on the host.
     fn host_z(&self, phase: &str, mixes: bool, count: usize) -> Vec<f32> {
         let z_dim = self.settings.network.z_dim;
         let z = |purpose: &str| {
@@ -122,13 +111,13 @@ impl<C: Conditioning> Source<'_, C> {
         let res = self.settings.network.resolution;
         let shape = [count, 3, res, res];
         let (size, std) = (shape.iter().product(), 1.0 / res as f32);
-        match self.settings.draws {
-            Draws::Philox => {
+        match self.settings.rng {
+            RandomNumbers::Philox => {
                 let sequence = draws::sequence(self.seed, "pl.greg", self.nimg);
                 let mut drawn = normals(sequence, std, [size], self.device);
                 drawn.swap_remove(0).reshape(shape)
             }
-            Draws::Chacha => {
+            RandomNumbers::Chacha => {
                 let mut rng = draws::stream(self.seed, "pl.greg", self.nimg);
                 let mut values = draws::normal(&mut rng, size);
                 values.iter_mut().for_each(|value| *value *= std);
@@ -208,12 +197,13 @@ mod tests {
     use crate::nn::params::to_vec;
     use crate::systems::stylegan::conditioning::Classes;
 
-    fn drawn(draws: Draws, style_mixing: f64, phase: &str) -> (Vec<f32>, Vec<Vec<f32>>) {
+    /// z, the noise of each layer, and the noise of path-length regularisation.
+    fn drawn(rng: RandomNumbers, style_mixing: f64) -> (Vec<f32>, Vec<Vec<f32>>, Vec<f32>) {
         let device = Device::flex();
         let mut settings = StyleganSettings::auto(16, Some(4));
         settings.network.channel_base = 64;
         settings.network.z_dim = 6;
-        (settings.draws, settings.style_mixing) = (draws, style_mixing);
+        (settings.rng, settings.style_mixing) = (rng, style_mixing);
         let generator = Generator::new(&settings.network, &mut Init::new(0, "g", &device));
         let conditioning = &Classes(None);
         let source = Source {
@@ -224,52 +214,66 @@ mod tests {
             nimg: 64,
             device: &device,
         };
-        let latents = source.latents(phase, 5, &generator).unwrap();
-        let Noise::Explicit(noise) = latents.noise else { panic!("noise is drawn") };
-        (to_vec(latents.z), noise.into_iter().map(to_vec).collect())
+        let latents = source.latents("gmain", 5, &generator).unwrap();
+        let Noise::Explicit(noise) = latents.noise else { panic!("the noise must be explicit") };
+        let noise = noise.into_iter().map(to_vec).collect();
+        (to_vec(latents.z), noise, to_vec(source.path_noise(2)))
+    }
+
+    /// z after the generator's normalisation.
+    fn normalized(mut z: Vec<f32>) -> Vec<f32> {
+        for z in z.chunks_mut(6) {
+            let square = z.iter().map(|v| v * v).sum::<f32>() / 6.0;
+            z.iter_mut().for_each(|v| *v /= (square + 1e-8).sqrt());
+        }
+        z
+    }
+
+    #[track_caller]
+    fn close(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 
     /// The numbers that runs of earlier versions began with.
     #[test]
     fn chacha_draws_what_earlier_versions_drew() {
         let stream = |purpose: &str| draws::stream(3, purpose, 64);
-        let (z, noise) = drawn(Draws::Chacha, 1.0, "gmain");
+        let (z, noise, path) = drawn(RandomNumbers::Chacha, 1.0);
         let mut rng = stream("noise.gmain");
         for (layer, side) in noise.iter().zip([4, 8, 8, 16, 16]) {
             assert_eq!(*layer, draws::normal(&mut rng, 5 * side * side));
         }
-        let normalized = |purpose: &str| {
-            let mut z = draws::normal(&mut stream(purpose), 5 * 6);
-            for z in z.chunks_mut(6) {
-                let square = z.iter().map(|v| v * v).sum::<f32>() / 6.0;
-                z.iter_mut().for_each(|v| *v /= (square + 1e-8).sqrt());
-            }
-            z
-        };
-        let expected = alternating(&normalized("z.gmain"), &normalized("z.gmain.mixed"), 6);
-        assert!(z.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{z:?} {expected:?}");
+        let z_of = |purpose: &str| normalized(draws::normal(&mut stream(purpose), 5 * 6));
+        close(&z, &alternating(&z_of("z.gmain"), &z_of("z.gmain.mixed"), 6));
+        let expected = draws::normal(&mut stream("pl.greg"), 2 * 3 * 16 * 16);
+        close(&path, &expected.iter().map(|value| value / 16.0).collect::<Vec<_>>());
         let settings = toml::to_string(&StyleganSettings::auto(16, None)).unwrap();
-        let earlier = settings.replace("draws = \"philox\"\n", "");
+        let earlier = settings.replace("rng = \"philox\"\n", "");
         assert_ne!(earlier, settings);
         let earlier: StyleganSettings = toml::from_str(&earlier).unwrap();
-        assert_eq!(earlier.draws, Draws::Chacha);
+        assert_eq!(earlier.rng, RandomNumbers::Chacha);
     }
 
+    /// Later versions must draw the same numbers, or resumed runs would differ from uninterrupted ones.
     #[test]
-    fn philox_draws_new_numbers_for_every_array() {
-        let (z, noise) = drawn(Draws::Philox, 1.0, "gmain");
-        assert_eq!(z.len(), 5 * 2 * 6);
-        let mut all = noise.concat();
-        assert_eq!(all.len(), 5 * (16 + 2 * 64 + 2 * 256));
-        for z in z.chunks(6) {
-            assert!((z.iter().map(|v| v * v).sum::<f32>() / 6.0 - 1.0).abs() < 1e-4);
+    fn philox_draws_parts_of_one_sequence_for_each_phase() {
+        let of = |purpose: &str, first: usize, count: usize| {
+            let mut values = vec![0.0; count];
+            draws::sequence(3, purpose, 64).fill_normal(first, 1.0, &mut values);
+            values
+        };
+        for (mixing, codes) in [(1.0, 2), (0.0, 1)] {
+            let (z, noise, path) = drawn(RandomNumbers::Philox, mixing);
+            close(&z, &normalized(of("latents.gmain", 0, 5 * codes * 6)));
+            let mut first = 64;
+            for (layer, side) in noise.iter().zip([4, 8, 8, 16, 16]) {
+                let count: usize = 5 * side * side;
+                assert_eq!(*layer, of("latents.gmain", first, count));
+                first += count.next_multiple_of(64);
+            }
+            let expected = of("pl.greg", 0, 2 * 3 * 16 * 16);
+            close(&path, &expected.iter().map(|value| value / 16.0).collect::<Vec<_>>());
         }
-        let (_, other) = drawn(Draws::Philox, 1.0, "dmain");
-        all.extend(other.concat());
-        let count = all.len();
-        all.sort_by(f32::total_cmp);
-        all.dedup();
-        assert!(all.len() + 3 > count, "{} of {count} numbers are different", all.len());
-        assert_eq!(drawn(Draws::Philox, 0.0, "gmain").0.len(), 5 * 6);
     }
 }

@@ -33,11 +33,10 @@ pub mod transfer;
 pub mod vision;
 
 pub use discriminator::Discriminator;
-pub use draws::Draws;
 pub use features::DiscriminatorFeatures;
 pub use generator::Generator;
 pub use labels::Labels;
 pub use mapping::Mapping;
 pub use section::STYLEGAN;
-pub use settings::{NetworkSettings, StyleganSettings};
+pub use settings::{NetworkSettings, RandomNumbers, StyleganSettings};
 pub use synthesis::{LayerCodes, Noise, Synthesis};

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::draws::Draws;
 use super::precision::Precision;
 use super::vision::VisionSettings;
 use crate::error::{Error, Result};
@@ -156,10 +155,10 @@ pub struct StyleganSettings {
     /// The precision of features: `f32`, or `mixed` for f16 in the highest resolutions.
     #[serde(default)]
     pub precision: Precision,
-    /// Where the latents and the noise of training come from: `philox` on the device, or `chacha` on the
-    /// host, as in earlier versions.
+    /// Random number generator of the latents and noise of training: `philox` on the device, or `chacha` on
+    /// the host, as in earlier versions.
     #[serde(default)]
-    pub draws: Draws,
+    pub rng: RandomNumbers,
     /// Learning rate of G and D.
     pub lr: f64,
     /// Constants of both optimisers.
@@ -204,6 +203,17 @@ pub struct StyleganSettings {
     /// Image-caption matching; only in text-conditional networks.
     #[serde(default)]
     pub matching: MatchingSettings,
+}
+
+/// The random number generator of latents and noise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RandomNumbers {
+    /// ChaCha8 on the host. Runs whose settings name no generator, as in earlier versions, use it.
+    #[default]
+    Chacha,
+    /// Philox on the device, so that the numbers need not be uploaded.
+    Philox,
 }
 
 /// Settings of augmentation (Karras et al. 2020b).
@@ -270,7 +280,7 @@ impl StyleganSettings {
             batch,
             round: batch,
             precision: Precision::F32,
-            draws: Draws::Philox,
+            rng: RandomNumbers::Philox,
             lr: if resolution >= 1024 { 0.002 } else { 0.0025 },
             adam: AdamSettings { beta1: 0.0, beta2: 0.99, eps: 1e-8 },
             loss: AdversarialLoss::NonSaturating,

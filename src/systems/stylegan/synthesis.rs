@@ -260,7 +260,7 @@ impl Synthesis {
         self.noise_counts(n).map(|count| draws::normal(rng, count)).collect()
     }
 
-    /// The number of these values for each layer.
+    /// The number of noise values of each layer for `n` images.
     pub(in crate::systems) fn noise_counts(&self, n: usize) -> impl Iterator<Item = usize> {
         self.noise_sides().map(move |side| n * side * side)
     }

@@ -8,7 +8,7 @@ use crate::common::models;
 use crate::common::program::Cigan;
 use crate::server::{Server, trained};
 
-/// A page with the models birds16, which is open, and birds32, whose default strength is another one.
+/// A page with two models: birds16, which is open, and birds32, whose default strength differs.
 fn with_two_models() -> Option<Page> {
     let cigan = Cigan::new();
     let folder = cigan.path("models");
@@ -96,13 +96,19 @@ fn an_address_opens_its_model() {
     page.until("location.search === '?model=birds32.safetensors'");
     shows(&mut page, "birds32");
 
+    // The page shows a model that is no longer open, and the user chooses another.
+    let opened = page.server.request("POST /api/model", &other, br#"{"open": 0}"#);
+    assert_eq!(opened.status, 200, "{:?}", opened.body);
+    page.value("$('models').value = '0'; $('models').dispatchEvent(new Event('change'))");
+    shows(&mut page, "birds16");
+
     // A model that is no longer there is named, and nothing is generated with another one.
     page.go("/?model=gone.safetensors&text=a+red+bird&seeds=0-1");
     page.until("$('status').textContent.includes('gone.safetensors')");
     page.is("$('status').classList.contains('bad') && $('text').value === 'a red bird'");
     page.is("all('#grid > .cell').length === 0 && location.search.includes('gone.safetensors')");
     page.click("go");
-    page.until("all('#grid > .cell').length === 2 && location.search.includes('birds32')");
+    page.until("all('#grid > .cell').length === 2 && location.search.includes('birds16')");
     page.end();
 }
 

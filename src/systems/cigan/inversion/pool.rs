@@ -15,7 +15,7 @@ use crate::tensorfile::{Data, HostTensor, TensorFile};
 pub struct Pool {
     capacity: usize,
     dim: usize,
-    /// `[K, dim]`, on the device; `None` if there are none.
+    /// `[K, dim]`, on the device; `None` while the pool is empty.
     vectors: Option<Tensor<2>>,
 }
 
@@ -56,8 +56,8 @@ impl Pool {
 
     /// Adds the pool to a checkpoint.
     pub fn collect(&self, file: &mut TensorFile) {
-        let none = || HostTensor { shape: vec![0, self.dim], data: Data::F32(Vec::new()) };
-        let tensor = self.vectors.clone().map_or_else(none, to_host);
+        let empty = || HostTensor { shape: vec![0, self.dim], data: Data::F32(Vec::new()) };
+        let tensor = self.vectors.clone().map_or_else(empty, to_host);
         file.tensors.insert("pool".into(), tensor);
     }
 
@@ -87,7 +87,7 @@ mod tests {
     use crate::draws;
     use crate::nn::params::to_vec;
 
-    /// The pool one code after the other, on the host.
+    /// Does the same on the host, one code at a time, with capacity 4.
     fn one_by_one(kept: &mut Vec<f32>, codes: &[f32], rng: &mut impl Rng) -> Vec<f32> {
         let exchanged = |code: &f32| {
             if kept.len() < 4 {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_exchanged_one_after_the_other() {
+    fn a_batch_is_exchanged_like_single_codes() {
         let device = Device::flex();
         let mut pool = Pool::new(4, 1);
         let mut kept = Vec::new();

@@ -103,8 +103,8 @@ impl LossWeights {
     }
 }
 
-/// Maximum number of codes in the pool.
-const MAX_POOL: usize = 1_000_000;
+/// Maximum number of codes in the pool. A step of training copies it twice.
+const MAX_POOL: usize = 100_000;
 /// Maximum weight of a loss.
 const MAX_LOSS_WEIGHT: f64 = 1e6;
 
