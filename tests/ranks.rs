@@ -527,8 +527,11 @@ fn a_rank_that_panics_ends_the_job() {
     let output = as_ranks("one_of_two_ranks_panics");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
+    assert!(!output.status.success() && !text.contains("1 passed"), "{text}");
     assert!(text.contains("rank 1 panics"), "{text}");
-    assert!(text.contains("MPI_ABORT was invoked on rank 1"), "{text}");
+    // On a busy machine, Open MPI sometimes loses its own message and says so.
+    let aborted = ["MPI_ABORT was invoked on rank 1", "show_help.c"];
+    assert!(aborted.iter().any(|message| text.contains(message)), "{text}");
 }
 
 #[test]
