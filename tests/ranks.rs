@@ -529,9 +529,7 @@ fn a_rank_that_panics_ends_the_job() {
     let text = String::from_utf8_lossy(&text);
     assert!(!output.status.success() && !text.contains("1 passed"), "{text}");
     assert!(text.contains("rank 1 panics"), "{text}");
-    // On a busy machine, Open MPI sometimes loses its own message and says so.
-    let aborted = ["MPI_ABORT was invoked on rank 1", "show_help.c"];
-    assert!(aborted.iter().any(|message| text.contains(message)), "{text}");
+    assert!(text.contains("MPI_ABORT was invoked on rank 1"), "{text}");
 }
 
 #[test]
