@@ -288,6 +288,36 @@ fn evaluation_samples_have_classes() {
     }
 }
 
+/// The first iteration begins at the full rate, and the second at the end of the schedule.
+#[test]
+fn every_phase_follows_the_schedule_of_the_learning_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path(), false);
+    let mut settings = StyleganSettings { schedule_kimg: 0.004, ..settings(0) };
+    // Every iteration has all four phases.
+    (settings.r1_interval, settings.pl_interval) = (1, 1);
+    settings.lr_final = settings.lr * 0.01;
+    let mut trainer = trainer(&settings, &archive);
+    let mut before = trainer.state().unwrap();
+    for rate in [settings.lr, settings.lr_final] {
+        let after = run(&mut *trainer, 1);
+        for network in ["G.", "D."] {
+            let moved = after
+                .tensors
+                .iter()
+                .filter(|(name, _)| name.starts_with(network) && !name.ends_with("w_avg"))
+                .flat_map(|(name, tensor)| {
+                    tensor.to_f32().into_iter().zip(before.tensors[name].to_f32())
+                })
+                .map(|(now, then)| f64::from((now - then).abs()))
+                .fold(0.0, f64::max);
+            assert!((0.1 * rate..20.0 * rate).contains(&moved), "{network} {moved} at {rate}");
+        }
+        assert_eq!(trainer.metrics().unwrap().get("lr"), Some(settings.lr_final));
+        before = after;
+    }
+}
+
 #[test]
 fn nothing_is_regularised_with_weight_0() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,7 +7,8 @@ use crate::data::MAX_CLASSES;
 use crate::error::{Error, Result, positive};
 use crate::settings::Checked;
 use crate::settings::limits::{
-    MAX_BATCH, MAX_INTERVAL, MAX_LAYERS, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values, within,
+    MAX_BATCH, MAX_INTERVAL, MAX_KIMG, MAX_LAYERS, MAX_LR, MAX_WEIGHT, MAX_WIDTH, check_values,
+    within,
 };
 use crate::train::rounds::check_divides;
 
@@ -66,6 +67,13 @@ impl Checked for StyleganSettings {
         self.network.check()?;
         positive("stylegan.lr", self.lr)?;
         within("stylegan.lr", self.lr, 0.0..=MAX_LR)?;
+        within("stylegan.lr_final", self.lr_final, 0.0..=MAX_LR)?;
+        within("stylegan.schedule_kimg", self.schedule_kimg, 0.0..=MAX_KIMG)?;
+        if self.schedule_kimg > 0.0 && self.lr_final == 0.0 {
+            return Err(Error::user("stylegan.schedule_kimg: stylegan.lr_final is 0").hint(
+                "training would stand still; set stylegan.lr_final to a tenth of stylegan.lr",
+            ));
+        }
         self.adam.check("stylegan.adam")?;
         within("stylegan.r1_gamma", self.r1_gamma, 0.0..=MAX_WEIGHT)?;
         within("stylegan.r2_gamma", self.r2_gamma, 0.0..=MAX_WEIGHT)?;

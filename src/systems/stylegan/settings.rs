@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::language::SentenceSettings;
 use crate::nn::{AdamSettings, ema};
 use crate::systems::gan::{AdversarialLoss, MatchingSettings};
+use crate::train::schedule::half_cosine;
 
 /// Architecture of the networks; stored in every model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,8 +160,15 @@ pub struct StyleganSettings {
     /// the host, as in earlier versions.
     #[serde(default)]
     pub rng: RandomNumbers,
-    /// Learning rate of G and D.
+    /// Learning rate of G and D, at the beginning if there is a schedule.
     pub lr: f64,
+    /// Learning rate at the end of the schedule.
+    #[serde(default)]
+    pub lr_final: f64,
+    /// Length of the learning-rate schedule in thousands of images, independent of `--kimg`; 0 for
+    /// a constant rate.
+    #[serde(default)]
+    pub schedule_kimg: f64,
     /// Constants of both optimisers.
     pub adam: AdamSettings,
     /// The adversarial loss.
@@ -282,6 +290,8 @@ impl StyleganSettings {
             precision: Precision::F32,
             rng: RandomNumbers::Philox,
             lr: if resolution >= 1024 { 0.002 } else { 0.0025 },
+            lr_final: 0.0,
+            schedule_kimg: 0.0,
             adam: AdamSettings { beta1: 0.0, beta2: 0.99, eps: 1e-8 },
             loss: AdversarialLoss::NonSaturating,
             r1_gamma: 0.0002 * (resolution * resolution) as f64 / batch as f64,
@@ -336,6 +346,15 @@ impl StyleganSettings {
         AdamSettings { eps: self.adam.eps * self.loss_scale(), ..self.adam }
     }
 
+    /// Learning rate after `nimg` images: constant, or falling from `lr` to `lr_final` as half a cosine, and
+    /// constant from there on.
+    pub fn lr_at(&self, nimg: u64) -> f64 {
+        if self.schedule_kimg == 0.0 {
+            return self.lr;
+        }
+        self.lr_final + half_cosine(self.lr - self.lr_final, nimg, self.schedule_kimg)
+    }
+
     /// Decay of the moving average of G for the iteration that begins at `nimg` images.
     pub fn ema_beta(&self, nimg: u64) -> f64 {
         ema::ramped_decay(self.batch, self.ema_kimg * 1000.0, nimg, self.ema_rampup)
@@ -345,6 +364,7 @@ impl StyleganSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Checked;
 
     #[test]
     fn only_mixed_precision_scales_losses() {
@@ -353,6 +373,21 @@ mod tests {
         settings.precision = Precision::Mixed;
         assert_eq!(settings.loss_scale(), 16.0);
         assert_eq!(settings.scaled_adam().eps, 16.0 * settings.adam.eps);
+    }
+
+    #[test]
+    fn the_learning_rate_falls_to_its_final_value() {
+        let mut settings = StyleganSettings::auto(32, None);
+        (settings.lr, settings.lr_final) = (0.002, 0.0004);
+        assert_eq!([0, 1_000_000].map(|nimg| settings.lr_at(nimg)), [0.002; 2]);
+        settings.schedule_kimg = 100.0;
+        for (nimg, expected) in [(0, 0.002), (50_000, 0.0012), (100_000, 0.0004), (900_000, 0.0004)]
+        {
+            assert!((settings.lr_at(nimg) - expected).abs() < 1e-12, "{nimg}");
+        }
+        assert!(settings.check().is_ok());
+        settings.lr_final = 0.0;
+        assert!(settings.check().unwrap_err().message.contains("stylegan.lr_final"));
     }
 
     /// One image of the last block of paper1024 has 32 feature maps, 135 MB with a filter's margin.

@@ -319,7 +319,7 @@ impl<C: Conditioning> Trainer for StyleganTrainer<C> {
         if self.penalty.is_adapted() {
             metrics.set("r1_gamma", self.penalty.r1());
         }
-        metrics.set("lr", self.settings.lr);
+        metrics.set("lr", self.settings.lr_at(self.nimg));
         metrics.set("non_finite_gradients", non_finite as f64);
         Ok(metrics)
     }

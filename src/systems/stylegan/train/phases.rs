@@ -252,7 +252,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
         self.d = self.adam_d.step(self.d.clone(), gradients, lr);
         if let Some(VisionAid { critics, adam, .. }) = &mut self.vision {
             let gradients = vision_sum.finish(critics, &mut self.means)?;
-            *critics = adam.step(critics.clone(), gradients, self.settings.lr);
+            *critics = adam.step(critics.clone(), gradients, self.settings.lr_at(self.nimg));
         }
         Ok(())
     }
@@ -334,11 +334,11 @@ impl<C: Conditioning> StyleganTrainer<C> {
     }
 
     fn lr_g(&self) -> f64 {
-        self.settings.lr * lazy_factor(self.settings.pl_interval)
+        self.settings.lr_at(self.nimg) * lazy_factor(self.settings.pl_interval)
     }
 
     fn lr_d(&self) -> f64 {
-        self.settings.lr * lazy_factor(self.settings.r1_interval)
+        self.settings.lr_at(self.nimg) * lazy_factor(self.settings.r1_interval)
     }
 
     pub(super) fn real_images(&mut self) -> Result<Real<C::BatchCondition>> {
