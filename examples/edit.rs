@@ -7,6 +7,7 @@ use std::path::Path;
 use cigan::data::open_photo;
 use cigan::studio::{Change, EditSettings, EditSource, EditStep};
 use cigan::systems::guidance::GuidanceSettings;
+use cigan::systems::requests::{ProjectSettings, REFINEMENT};
 use cigan::{Device, Error, Model, Result, Studio, picture};
 
 fn main() -> Result<()> {
@@ -20,7 +21,8 @@ fn main() -> Result<()> {
     let photo = open_photo(Path::new(image), studio.resolution())?;
     let pixels = picture::to_tensor(photo.image.as_raw(), studio.resolution(), &device);
     let guidance = GuidanceSettings::for_edits();
-    let settings = EditSettings { project: 50, ..EditSettings::new(&guidance) };
+    let project = ProjectSettings::refinement(REFINEMENT);
+    let settings = EditSettings { project, ..EditSettings::new(&guidance) };
     let edited = studio.edit(
         EditSource::Images(pixels),
         Change::To(prompt.as_str()),

@@ -9,6 +9,7 @@ use clap::Args;
 use image::RgbImage;
 
 use super::attributes::{self, AttributeArg, StartName};
+use super::choices::choices;
 use super::common::{Common, of_model, stopped};
 use super::edit_inputs::Inputs;
 use super::guided::{Encoders, GuidedArgs};
@@ -24,7 +25,7 @@ use crate::picture;
 use crate::settings::limits::{MAX_STEPS, within};
 use crate::studio::{Change, EditSettings, EditStep, Edited, Seeds, Studio, describe_edit};
 use crate::systems::guidance::{GuidanceSettings, Guided};
-use crate::systems::requests::{REFINEMENT, check_layers};
+use crate::systems::requests::{ProjectSettings, ProjectSpace, REFINEMENT, check_layers};
 
 /// Edit images with text prompts.
 #[derive(Debug, Clone, Args)]
@@ -91,6 +92,11 @@ pub struct EditArgs {
         "Refine the inversion with N steps of projection before editing (see `cigan project`); 0 skips \
          this: faster, but the edit resembles the image less [default: {REFINEMENT}]"))]
     pub project: Option<usize>,
+    #[arg(long, value_name = "SPACE", conflicts_with_all = ["codes", "attribute"],
+        value_parser = choices(&ProjectSpace::ALL, |v| v.name(), |v| v.about()),
+        help = format!("Latent space of --project [default: {}]",
+            ProjectSettings::refinement(0).space.name()))]
+    pub project_space: Option<ProjectSpace>,
     /// Layers to edit, such as 0-3 (coarse) or 4-7 (finer) [default: all].
     #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
     pub layers: Option<RangeInclusive<usize>>,
@@ -143,6 +149,9 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         return job.run(terminal);
     }
     not_applicable(args, &studio, terminal);
+    if args.project == Some(0) && args.project_space.is_some() {
+        terminal.warning("--project-space has no effect with --project 0");
+    }
     let (change, prompts) = match (&args.from, &args.to) {
         (Some(from), Some(to)) => (
             Change::Between { from: from.as_str(), to: to.as_str() },
@@ -173,10 +182,10 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         how: EditSettings {
             guidance: &settings,
             // A stored code needs no inversion, so there is nothing to refine.
-            project: match args.codes {
+            project: args.projection(match args.codes {
                 Some(_) => 0,
                 None => args.project.unwrap_or_else(|| can.refinement()),
-            },
+            }),
             layers: args.layers.clone(),
             marks: args.strip.as_ref().map_or(&[], |strip| &strip.0),
             similarity: encoders.as_ref().map(Encoders::similarity).transpose()?,
@@ -228,6 +237,9 @@ fn not_applicable(args: &EditArgs, studio: &Studio, terminal: &mut Terminal) {
             ));
         }
     }
+    if args.project_space.is_some() {
+        terminal.warning("--project-space does not apply: this model does not refine inversions");
+    }
 }
 
 impl EditArgs {
@@ -240,6 +252,12 @@ impl EditArgs {
             Some(codes) => Inputs::codes(codes, self.rows.as_ref(), studio, device),
             None => Inputs::photos(&self.image, studio, &mut |text| terminal.warning(text)),
         }
+    }
+
+    /// The projection of images in `steps` steps.
+    fn projection(&self, steps: usize) -> ProjectSettings {
+        let usual = ProjectSettings::refinement(steps);
+        ProjectSettings { space: self.project_space.unwrap_or(usual.space), ..usual }
     }
 
     /// Creates the folder for the results, or checks the file for the only one.
@@ -325,7 +343,7 @@ impl Job<'_> {
             };
             match step {
                 EditStep::Projecting(index) => {
-                    let (done, total) = place(index, how.project);
+                    let (done, total) = place(index, how.project.steps);
                     terminal.progress("projecting", done, total);
                 }
                 EditStep::Inverted(_) => {}

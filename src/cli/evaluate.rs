@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::evaluation::Table;
 use crate::evaluation::attributes::AttributeSettings;
 use crate::evaluation::suite::{EvaluationRequest, EvaluationSink, MEASURES, Measure, evaluate};
+use crate::systems::requests::ProjectSpace;
 use crate::train::{Event, EventSink};
 use crate::vision::{FeatureChoice, PerceptualChoice};
 
@@ -81,6 +82,11 @@ pub struct EvaluateArgs {
     /// Refine inversions with N steps of projection before edits of the metric `text`.
     #[arg(long, value_name = "N", default_value_t = defaults().edit_project)]
     pub edit_project: usize,
+    /// Latent space of the projections of --edit-project, --project and the metric `attributes`;
+    /// `cigan edit` uses w+.
+    #[arg(long, value_name = "SPACE", default_value = defaults().project_space.name(),
+        value_parser = choices(&ProjectSpace::ALL, |v| v.name(), |v| v.about()))]
+    pub project_space: ProjectSpace,
     /// Also limit edits of the metric `text` to pose and shape, to parts, and to colours, which are
     /// groups of the generator's layers.
     #[arg(long)]
@@ -163,6 +169,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         strength: args.strength,
         edit_strength: args.edit_strength,
         edit_project: args.edit_project,
+        project_space: args.project_space,
         edit_bands: args.edit_bands,
         strengths: args.strengths.as_ref().map(|strengths| strengths.0.clone()),
         project: args.project,

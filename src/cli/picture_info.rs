@@ -19,6 +19,7 @@ use crate::output::text_of;
 use crate::picture::png::read_text;
 use crate::run_files;
 use crate::shell::push_flag;
+use crate::systems::requests::ProjectSpace;
 
 /// Largest size of an animation in bytes.
 const MAX_ANIMATION: u64 = 256 << 20;
@@ -188,6 +189,7 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
             ("--preserve", "preserve"),
             ("--steps", "steps"),
             ("--project", "project"),
+            ("--project-space", "project-space"),
             ("--layers", "layers"),
         ];
         (edit(), flags)
@@ -223,7 +225,7 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
         let codes = if has("latent") { " --latents CODES" } else { "" };
         (format!("cigan sample --model MODEL{codes}"), flags)
     } else if has("start") && has("steps") {
-        let flags = &[("--steps", "steps"), ("--start", "start")];
+        let flags = &[("--steps", "steps"), ("--start", "start"), ("--space", "space")];
         ("cigan project --model MODEL --image IMAGE".into(), flags)
     } else {
         return None;
@@ -233,6 +235,10 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
         if let Some(value) = text.get(*keyword) {
             push_flag(&mut line, flag, value);
         }
+    }
+    // Earlier versions did not record the space, which was always that of the encoder.
+    if text.get("project").is_some_and(|steps| steps != "0") && !has("project-space") {
+        push_flag(&mut line, "--project-space", ProjectSpace::Encoder.name());
     }
     for assignment in text.get("set").into_iter().flat_map(|set| set.split(' ')) {
         push_flag(&mut line, "--set", assignment);

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use clap::{Args, ValueEnum};
 use image::RgbImage;
 
+use super::choices::choices;
 use super::common::{Common, of_model, stopped};
 use super::results::{ForceArgs, REPLACE_RESULTS};
 use super::terminal::Terminal;
@@ -18,7 +19,7 @@ use crate::model::Model;
 use crate::picture;
 use crate::settings::limits::{MAX_STEPS, within};
 use crate::studio::codes_file;
-use crate::systems::requests::{ProjectSettings, ProjectStart};
+use crate::systems::requests::{ProjectSettings, ProjectSpace, ProjectStart};
 use crate::systems::{self, LatentSpace};
 
 /// Find the latent codes of images.
@@ -28,6 +29,7 @@ use crate::systems::{self, LatentSpace};
 Examples:
   cigan project --model runs/00001-invert-small32 --image bird.jpg --out projected
   cigan project --model M.safetensors --image *.png --steps 300 --gif --out longer
+  cigan project --model M.safetensors --image bird.jpg --space w+ --out closer
   cigan project --model M.safetensors --image bird.jpg --start average --out from-mean")]
 pub struct ProjectArgs {
     /// Model file or run directory that can invert images.
@@ -42,6 +44,10 @@ pub struct ProjectArgs {
     /// Initial code of the optimisation.
     #[arg(long, value_enum, default_value = "encoder")]
     pub start: StartChoice,
+    /// Latent space of the codes.
+    #[arg(long, value_name = "SPACE", default_value = ProjectSettings::default().space.name(),
+        value_parser = choices(&ProjectSpace::ALL, |v| v.name(), |v| v.about()))]
+    pub space: ProjectSpace,
     /// Also write an animation of the optimisation as a GIF.
     #[arg(long)]
     pub gif: bool,
@@ -120,7 +126,7 @@ fn project(
     before: usize,
     terminal: &mut Terminal,
 ) -> Result<Projected> {
-    let settings = ProjectSettings { steps: args.steps, ..Default::default() };
+    let settings = ProjectSettings { steps: args.steps, space: args.space, ..Default::default() };
     let start = match args.start {
         StartChoice::Encoder => ProjectStart::Encoder,
         StartChoice::Average => ProjectStart::Average,
@@ -170,6 +176,7 @@ impl Projected {
         let text = [
             ("steps", self.steps.to_string()),
             ("start", format!("{:?}", args.start).to_lowercase()),
+            ("space", args.space.name().to_owned()),
             ("model", model.hash().to_owned()),
         ];
         let file = args.out.join(format!("{name}-projected.png"));

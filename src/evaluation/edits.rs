@@ -104,9 +104,11 @@ pub fn edits(
         }
     }
     let GuidanceSettings { strength, preserve, steps, .. } = setting.editing;
-    let refined = match setting.edit_project {
-        0 => String::new(),
-        n => format!("inversions refined by {n} steps of projection; "),
+    let refined = match setting.projection {
+        ProjectSettings { steps: 0, .. } => String::new(),
+        ProjectSettings { steps, space, .. } => {
+            format!("inversions refined by {steps} steps of projection{}; ", space.clause())
+        }
     };
     Ok(Table {
         title: "Edits".into(),
@@ -136,11 +138,10 @@ fn invert<'a>(
     let indices: Vec<usize> = places.iter().map(|&place| scorer.index(place)).collect();
     let pixels = setting.archive.pixels(&indices)?;
     let images = picture::to_tensor(&pixels, setting.archive.resolution(), setting.device);
-    let codes = match setting.edit_project {
-        0 => space.invert(images.clone()),
-        steps => {
-            let settings = ProjectSettings { steps, ..Default::default() };
-            space.project(images.clone(), ProjectStart::Encoder, &settings, &mut |_, _| true)?
+    let codes = match &setting.projection {
+        ProjectSettings { steps: 0, .. } => space.invert(images.clone()),
+        settings => {
+            space.project(images.clone(), ProjectStart::Encoder, settings, &mut |_, _| true)?
         }
     };
     Ok(Originals { places, images, codes })

@@ -238,7 +238,7 @@ fn projections(
     budget: Duration,
     progress: &mut impl FnMut(&str, usize, usize),
 ) -> Result<Vec<Row>> {
-    let settings = ProjectSettings { steps: usize::MAX - 1, ..Default::default() };
+    let settings = ProjectSettings { steps: usize::MAX - 1, ..setting.projection.clone() };
     let space = subject.latent_space()?;
     let real = pictures(setting, indices)?;
     // A warm-up projection, so that one-time work (compiling and tuning kernels) does not count
@@ -266,7 +266,9 @@ fn projections(
         let Some(back) = last else { continue };
         let mut sums = Fidelity::default();
         sums.add(real.clone(), picture::as_saved(back), measures.perceptual);
-        let mut row = Row::new(format!("{}, projected from {from}", subject.name), sums.numbers());
+        let clause = settings.space.clause();
+        let name = format!("{}, projected from {from}{clause}", subject.name);
+        let mut row = Row::new(name, sums.numbers());
         row.metrics.set("steps", steps as f64);
         rows.push(row);
     }

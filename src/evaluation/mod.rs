@@ -53,6 +53,7 @@ pub use table::{Row, Table};
 
 use crate::data::{Archive, Split};
 use crate::systems::guidance::GuidanceSettings;
+use crate::systems::requests::ProjectSettings;
 
 /// Settings and data that all measures of one evaluation share.
 pub struct EvaluationContext<'a> {
@@ -72,8 +73,9 @@ pub struct EvaluationContext<'a> {
     pub strength: Option<f64>,
     /// Settings for edits.
     pub editing: GuidanceSettings,
-    /// Number of projection steps that refine inversions before edits.
-    pub edit_project: usize,
+    /// The projection that refines inversions before edits; 0 steps for none. Other projections
+    /// differ from it in their steps only.
+    pub projection: ProjectSettings,
     /// Whether to limit edits to each band of layers as well.
     pub edit_bands: bool,
     /// Description of the perceptual distance for the notes of tables.

@@ -9,6 +9,7 @@ use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::settings::limits::{MAX_STEPS, within};
 use crate::systems::guidance::GuidanceSettings;
+use crate::systems::requests::ProjectSpace;
 use crate::vision::{FeatureChoice, PerceptualChoice};
 
 /// Upper limit of `--probe-kimg`. More renders do not improve the probe.
@@ -46,6 +47,8 @@ pub struct EvaluationRequest {
     pub edit_strength: f64,
     /// Number of projection steps that refine inversions before edits towards captions.
     pub edit_project: usize,
+    /// Space of projections: those before edits, and those of [`Self::project`].
+    pub project_space: ProjectSpace,
     /// Whether to limit edits towards captions to each band of layers as well.
     pub edit_bands: bool,
     /// Additional strengths at which agreement and diversity are measured.
@@ -79,6 +82,7 @@ impl EvaluationRequest {
             strength: None,
             edit_strength: GuidanceSettings::for_edits().strength,
             edit_project: 0,
+            project_space: ProjectSpace::Encoder,
             edit_bands: false,
             strengths: None,
             project: None,

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::output::PAGE;
 use crate::report::Page;
 use crate::systems::guidance::GuidanceSettings;
+use crate::systems::requests::ProjectSettings;
 use crate::systems::{Registry, SYSTEMS};
 use crate::train::{Event, EventSink, NullSink};
 use crate::vision::FeatureChoice;
@@ -203,7 +204,11 @@ fn setting<'a>(
         truncation: request.truncation,
         strength: request.strength,
         editing,
-        edit_project: request.edit_project,
+        projection: ProjectSettings {
+            steps: request.edit_project,
+            space: request.project_space,
+            ..Default::default()
+        },
         edit_bands: request.edit_bands,
         perceptual_note: checks::perceptual_note(&request.perceptual, first)?,
         cache: cache(),
@@ -251,7 +256,8 @@ fn json(
         "truncation": setting.truncation,
         "strength": setting.strength,
         "edit_strength": setting.editing.strength,
-        "edit_project": setting.edit_project,
+        "edit_project": setting.projection.steps,
+        "project_space": setting.projection.space.name(),
         "seed": setting.seed,
         "models": models.collect::<Vec<_>>(),
         "tables": tables,

@@ -390,6 +390,7 @@ pub fn strength_sweep(
             let at = EvaluationContext {
                 strength: Some(strength),
                 editing: setting.editing.clone(),
+                projection: setting.projection.clone(),
                 perceptual_note: setting.perceptual_note.clone(),
                 cache: None,
                 ..*setting

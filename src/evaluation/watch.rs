@@ -162,7 +162,7 @@ pub fn open(
         truncation: 1.0,
         strength: None,
         editing: Default::default(),
-        edit_project: 0,
+        projection: Default::default(),
         edit_bands: false,
         perceptual_note: String::new(),
         cache: super::cache(),

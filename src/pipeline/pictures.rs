@@ -18,6 +18,7 @@ use crate::studio::{
 };
 use crate::systems::Loaded;
 use crate::systems::guidance::GuidanceSettings;
+use crate::systems::requests::ProjectSettings;
 use crate::train::evaluator::SampleNoise;
 
 /// Number of samples, and of images for a prompt.
@@ -97,7 +98,7 @@ impl<'a> Pictures<'a> {
         let pixels = archive.pixels(&[image])?;
         let pixels = picture::to_tensor(&pixels, archive.resolution(), self.device);
         let guidance = GuidanceSettings::for_edits();
-        let project = studio.capabilities().refinement();
+        let project = ProjectSettings::refinement(studio.capabilities().refinement());
         let settings = EditSettings { project, ..EditSettings::new(&guidance) };
         let edited =
             studio.edit(EditSource::Images(pixels), Change::To(prompt), &settings, |_| true)?;

@@ -19,6 +19,7 @@ use crate::studio::{
 };
 use crate::systems::Capabilities;
 use crate::systems::guidance::{GuidanceSettings, Guided};
+use crate::systems::requests::ProjectSettings;
 
 /// Shortest time between two frames.
 const MIN_INTERVAL: Duration = Duration::from_millis(80);
@@ -173,10 +174,10 @@ impl Worker<'_> {
             }
             (text, ..) => Change::To(text.as_deref().unwrap_or_default()),
         };
-        let project = request.refinement(self.opened.studio.capabilities().refinement());
+        let steps = request.refinement(self.opened.studio.capabilities().refinement());
         let edit_settings = EditSettings {
             guidance: settings,
-            project,
+            project: ProjectSettings::refinement(steps),
             layers: request.range(),
             marks: if request.strip { &STRIP } else { &[] },
             similarity: None,
@@ -191,7 +192,6 @@ impl Worker<'_> {
         let edited = self.opened.studio.edit(source, change, &edit_settings, |step| {
             match step {
                 EditStep::Projecting(step) => {
-                    let steps = project;
                     limiter.frame(&job.events, || Some(Event::Refining { step, steps }));
                 }
                 EditStep::Inverted(images) => {

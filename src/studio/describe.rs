@@ -93,8 +93,11 @@ pub fn describe_edit(
         ("strength", settings.guidance.strength.to_string()),
         ("preserve", settings.guidance.preserve.to_string()),
         ("steps", settings.guidance.steps.to_string()),
-        ("project", settings.project.to_string()),
+        ("project", settings.project.steps.to_string()),
     ]);
+    if settings.project.steps > 0 {
+        text.push(("project-space", settings.project.space.name().to_owned()));
+    }
     text.extend(settings.guidance.assignments().map(|set| ("set", set)));
     if let Some(range) = &settings.layers {
         text.push(("layers", format!("{}-{}", range.start(), range.end())));

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use burn::tensor::Tensor;
 use image::RgbImage;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::guidance::{GuidanceSettings, Guided};
 use super::similarity::Similarity;
@@ -194,8 +194,8 @@ pub const REFINEMENT: usize = 50;
 pub struct EditSettings<'a> {
     /// Strength, steps and λ.
     pub guidance: &'a GuidanceSettings,
-    /// Number of projection steps that refine the inversion before the edit.
-    pub project: usize,
+    /// The projection that refines the inversion before the edit; 0 steps for none.
+    pub project: ProjectSettings,
     /// Layers that may change; all if `None`.
     pub layers: Option<RangeInclusive<usize>>,
     /// Further strengths at which to record the codes.
@@ -207,7 +207,8 @@ pub struct EditSettings<'a> {
 impl<'a> EditSettings<'a> {
     /// Edits all layers, without projecting or recording further strengths.
     pub fn new(guidance: &'a GuidanceSettings) -> Self {
-        Self { guidance, project: 0, layers: None, marks: &[], similarity: None }
+        let project = ProjectSettings::refinement(0);
+        Self { guidance, project, layers: None, marks: &[], similarity: None }
     }
 }
 
@@ -283,8 +284,7 @@ pub fn within_layers(difference: Tensor<3>, range: Option<&RangeInclusive<usize>
 }
 
 /// Settings of projecting images into the latent space.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProjectSettings {
     /// Number of Adam steps; 0 returns the starting code.
     pub steps: usize,
@@ -294,11 +294,72 @@ pub struct ProjectSettings {
     pub perceptual: f64,
     /// Weight of mean (w − E(G(w)))², which keeps the code in E's domain.
     pub domain: f64,
+    /// The space of the codes.
+    pub space: ProjectSpace,
+    /// Weight of L_spread in [`ProjectSpace::WPlus`], which keeps the code near W.
+    pub spread: f64,
+}
+
+impl ProjectSettings {
+    /// The projection of an image before an edit, in `steps` steps.
+    pub fn refinement(steps: usize) -> Self {
+        Self { steps, space: ProjectSpace::WPlus, ..Self::default() }
+    }
 }
 
 impl Default for ProjectSettings {
     fn default() -> Self {
-        Self { steps: 100, lr: 0.01, perceptual: 0.5, domain: 2.0 }
+        Self {
+            steps: 100,
+            lr: 0.01,
+            perceptual: 0.5,
+            domain: 2.0,
+            space: ProjectSpace::Encoder,
+            spread: 1.0,
+        }
+    }
+}
+
+/// The space in which a projection optimises codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProjectSpace {
+    /// That of E.
+    Encoder,
+    /// W: one vector for all layers.
+    W,
+    /// W+: a separate vector for each layer.
+    WPlus,
+}
+
+impl ProjectSpace {
+    /// All of them.
+    pub const ALL: [ProjectSpace; 3] = [Self::Encoder, Self::W, Self::WPlus];
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Encoder => "encoder",
+            Self::W => "w",
+            Self::WPlus => "w+",
+        }
+    }
+
+    /// What a description of a projection adds: nothing, or " in W", or " in W+".
+    pub fn clause(&self) -> &'static str {
+        match self {
+            Self::Encoder => "",
+            Self::W => " in W",
+            Self::WPlus => " in W+",
+        }
+    }
+
+    /// Its description for the help.
+    pub fn about(&self) -> &'static str {
+        match self {
+            Self::Encoder => "the space into which the encoder maps images",
+            Self::W => "one vector for all layers",
+            Self::WPlus => "a separate vector for each layer, which reproduces images more closely",
+        }
     }
 }
 

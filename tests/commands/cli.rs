@@ -191,7 +191,18 @@ fn the_whole_pipeline() {
             "project", "--model", &model, "--image", &photo, "--steps", "3", "--out", &projected,
         ])
         .ok();
-    assert!(Path::new(&projected).join("seed0000-projected.png").is_file());
+    let of_w = format!("{projected}/seed0000-projected.png");
+    assert!(Path::new(&of_w).is_file());
+    let closer = cigan.path("closer");
+    let plus = ["--steps", "3", "--space", "w+", "--out", &closer];
+    cigan.run(&[&["project", "--model", &model, "--image", &photo][..], &plus].concat()).ok();
+    let of_plus = format!("{closer}/seed0000-projected.png");
+    let pixels = |path: &str| image::open(path).unwrap().into_rgb8();
+    assert!(pixels(&of_w) != pixels(&of_plus));
+    let one = safetensors_shape(&format!("{projected}/codes.safetensors"), "w");
+    let several = safetensors_shape(&format!("{closer}/codes.safetensors"), "ws");
+    assert!(one.len() == 2 && several.len() == 3 && several[1] > 1, "{one:?}, {several:?}");
+    assert!(cigan.run(&["info", &of_plus]).ok().stdout.contains("--space w+"));
 
     let edit = ["edit", "--model", &model, "--image", &photo, "--out", &edited, "--force"];
     let same = ["--from", "a red bird", "--to", "a qwertz red bird"];
@@ -610,7 +621,23 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let plain = cigan.path("plain.png");
     cigan.run(&[&edit[..], &["--project", "0", "--out", &plain]].concat()).ok();
     assert_eq!(settings(&plain)["project"], "0");
-    assert!(pixels(plain) != pixels(file));
+    assert!(pixels(plain) != pixels(file.clone()));
+
+    // In W+, unless it is asked for another space.
+    assert!(info.contains("--project-space w+"), "{info}");
+    let in_w = cigan.path("in-w.png");
+    cigan.run(&[&edit[..], &["--project-space", "encoder", "--out", &in_w]].concat()).ok();
+    assert_eq!(settings(&in_w)["project-space"], "encoder");
+    assert!(pixels(in_w) != pixels(file.clone()));
+    // Earlier versions did not record the space.
+    let mut old = settings(&file);
+    old.remove("project-space");
+    let chunks: Vec<(&str, String)> = old.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    let earlier = cigan.path("earlier.png");
+    let image = image::open(&file).unwrap().into_rgb8();
+    cigan::picture::png::write(Path::new(&earlier), &image, &chunks).unwrap();
+    let info = cigan.run(&["info", &earlier]).ok().stdout;
+    assert!(info.contains("--project-space encoder"), "{info}");
 
     // A file holds the edit of one image.
     let one = cigan.path("one/edited.png");
@@ -642,6 +669,7 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let refused = |extra: &[&str]| cigan.run(&[&of_codes[..], extra].concat());
     refused(&["--rows", "3"]).fails(1).says("--rows 3").hints();
     refused(&["--project", "5"]).fails(2);
+    refused(&["--project-space", "w"]).fails(2);
     refused(&["--image", &photo]).fails(2);
     cigan.run(&[&edit[..], &["--rows", "0", "--out", &out]].concat()).fails(2);
     let file = cigan::train::newest_model(Path::new(model)).unwrap().display().to_string();

@@ -5,6 +5,7 @@ mod common;
 
 mod conditional;
 mod kernels;
+mod project;
 mod run;
 mod system;
 mod train_inversion;

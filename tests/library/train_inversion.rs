@@ -165,9 +165,13 @@ impl FirstIteration {
         self.d_w.valid().forward(codes.reshape([n * layers, dim]).into()).value
     }
 
-    /// docs/method.md, stage 2: L_E = L_pix + 0.5·L_vgg + 0.08·L_adv + 0.1·L_w-adv + L_cyc.
+    /// docs/method.md, stage 2: L_E = L_pix + 0.5·L_vgg + 0.08·L_adv + 0.1·L_w-adv + L_cyc, and
+    /// 0.3·L_spread, which is 0 in W.
     fn loss(&self, e: &Encoder) -> Tensor<1> {
-        let back = self.images(e.forward(self.real.clone()));
+        let codes = e.forward(self.real.clone());
+        let mean = codes.clone().mean_dim(1);
+        let spread = codes.clone().powi_scalar(2).mean() - mean.powi_scalar(2).mean();
+        let back = self.images(codes);
         let pixel = (self.real.clone() - back.clone()).powi_scalar(2).mean();
         let perceptual = self.perceptual.distances(self.real.clone(), back.clone()).mean();
         let adversarial = softplus(-self.d.valid().apply(back, None), 1.0).mean();
@@ -175,7 +179,7 @@ impl FirstIteration {
         let latent = softplus(-self.judged(cycled.clone()), 1.0).mean();
         let target = self.w.clone().expand(cycled.dims());
         let cycle = (target - cycled).powi_scalar(2).mean();
-        pixel + perceptual * 0.5 + adversarial * 0.08 + latent * 0.1 + cycle
+        pixel + perceptual * 0.5 + adversarial * 0.08 + latent * 0.1 + cycle + spread * 0.3
     }
 }
 
@@ -207,6 +211,7 @@ fn a_step_follows_the_gradients_of_the_losses() {
     for space in [Space::W, Space::WPlus] {
         let mut settings = settings();
         settings.network.space = space;
+        settings.weights.spread = 0.3;
         let first = FirstIteration::of(&settings, &archive, &base);
         let state = steps(&mut trainer(&settings, &archive, &base), 1);
 
@@ -282,7 +287,9 @@ fn a_weight_of_zero_turns_a_loss_off() {
     let archive = archive(folder.path(), 0);
     let base = base(&archive);
     let logged = |weights: LossWeights| {
-        let mut trainer = trainer(&InversionSettings { weights, ..settings() }, &archive, &base);
+        let mut settings = InversionSettings { weights, ..settings() };
+        settings.network.space = Space::WPlus;
+        let mut trainer = trainer(&settings, &archive, &base);
         let before = steps(&mut trainer, 0);
         let after = steps(&mut trainer, 2);
         let changed = |prefix: &str| {
@@ -291,11 +298,19 @@ fn a_weight_of_zero_turns_a_loss_off() {
             })
         };
         let metrics = trainer.metrics().unwrap();
-        let names =
-            ["pixel", "perceptual", "adversarial", "latent_adversarial", "cycle", "D", "D_w"]
-                .into_iter()
-                .filter(|name| metrics.get(&format!("loss/{name}")).is_some())
-                .collect::<Vec<_>>();
+        let names = [
+            "pixel",
+            "perceptual",
+            "adversarial",
+            "latent_adversarial",
+            "cycle",
+            "spread",
+            "D",
+            "D_w",
+        ]
+        .into_iter()
+        .filter(|name| metrics.get(&format!("loss/{name}")).is_some())
+        .collect::<Vec<_>>();
         (names.join(" "), changed("E."), changed("D_image."), changed("D_w."), metrics.get("lr"))
     };
     let all = settings().weights;
@@ -305,6 +320,7 @@ fn a_weight_of_zero_turns_a_loss_off() {
         adversarial: 0.0,
         latent_adversarial: 0.0,
         cycle: 0.0,
+        spread: 0.0,
     };
     let (names, e, d, d_w, lr) = logged(all.clone());
     assert_eq!(names, "pixel perceptual adversarial latent_adversarial cycle D D_w");
@@ -316,8 +332,10 @@ fn a_weight_of_zero_turns_a_loss_off() {
     assert_eq!((names.as_str(), e, d, d_w), ("pixel perceptual adversarial D", true, true, false));
     let (names, e, d, d_w, _) = logged(LossWeights { cycle: 1.0, ..none.clone() });
     assert_eq!((names.as_str(), e, d, d_w), ("cycle", true, false, false));
-    let (names, e, d, d_w, _) = logged(LossWeights { latent_adversarial: 1.0, ..none });
+    let (names, e, d, d_w, _) = logged(LossWeights { latent_adversarial: 1.0, ..none.clone() });
     assert_eq!((names.as_str(), e, d, d_w), ("latent_adversarial D_w", true, false, true));
+    let (names, e, d, d_w, _) = logged(LossWeights { cycle: 1.0, spread: 1.0, ..none });
+    assert_eq!((names.as_str(), e, d, d_w), ("cycle spread", true, false, false));
 }
 
 #[test]

@@ -55,7 +55,8 @@ pub fn held_out_images(
     let few = &indices[..PROJECTED.min(indices.len())];
     for subject in subjects.iter().filter(|subject| subject.capabilities().inverts) {
         let space = subject.latent_space()?;
-        let settings = ProjectSettings::default();
+        let steps = ProjectSettings::default().steps;
+        let settings = ProjectSettings { steps, ..setting.projection.clone() };
         let mut done = 0;
         let mut projected = |real: Tensor<4>| {
             done += real.dims()[0];
@@ -71,11 +72,12 @@ pub fn held_out_images(
     Ok(Table {
         title: "Attributes of held-out images".into(),
         note: format!(
-            "accuracy of a probe trained on other renders: on {RENDERS} fresh renders, {} images x of `{}`, their inversions, and projections of {} of them ({} steps from E(x)), which show what G can represent; others: mean over the attributes that are not colours of these parts",
+            "accuracy of a probe trained on other renders: on {RENDERS} fresh renders, {} images x of `{}`, their inversions, and projections of {} of them ({} steps from E(x){}), which show what G can represent; others: mean over the attributes that are not colours of these parts",
             indices.len(),
             setting.split.name(),
             few.len(),
             ProjectSettings::default().steps,
+            setting.projection.space.clause(),
         ),
         rows,
         charts: Vec::new(),

@@ -129,6 +129,7 @@ function notRestored(text) {
     "set" in text && text.set,
     "similarity" in text && "the encoders that guided it",
     "scale" in text && "its size",
+    Number(text.project) > 0 && text["project-space"] !== "w+" && "the latent space of its projection",
     "layers" in text && !offersLayers(text.layers) && `the layers ${text.layers}`,
   ].filter(Boolean);
   return missing.length ? `, but not ${missing.join(", ")}: the page has no such setting, so the picture differs` : "";

@@ -282,12 +282,12 @@ impl TextToImage for LoadedCiGan {
         let (images, codes) = match source {
             EditSource::Images(images) => {
                 let mut codes = self.encoder.forward(images.clone());
-                if settings.project > 0 {
-                    let project = ProjectSettings { steps: settings.project, ..Default::default() };
+                if settings.project.steps > 0 {
                     let start = ProjectStart::Encoder;
-                    codes = self.project(images.clone(), start, &project, &mut |step, _| {
+                    let observe = &mut |step: &ProjectStep, _: &Tensor<4>| {
                         observe(EditStep::Projecting(step.index))
-                    })?;
+                    };
+                    codes = self.project(images.clone(), start, &settings.project, observe)?;
                 }
                 (images, codes)
             }

@@ -210,10 +210,10 @@ impl TextToImage for LoadedClip2Gan {
         observe: &mut dyn FnMut(EditStep) -> bool,
     ) -> Result<Edited> {
         settings.guidance.check()?;
-        if settings.project > 0 {
+        if settings.project.steps > 0 {
             return Err(Error::user(format!(
                 "--project {}: this model does not refine inversions",
-                settings.project
+                settings.project.steps
             ))
             .hint("omit the flag"));
         }

@@ -67,11 +67,17 @@ impl Checked for StyleganSettings {
         self.network.check()?;
         positive("stylegan.lr", self.lr)?;
         within("stylegan.lr", self.lr, 0.0..=MAX_LR)?;
-        within("stylegan.lr_final", self.lr_final, 0.0..=MAX_LR)?;
+        within("stylegan.lr_final", self.lr_final, 0.0..=self.lr)?;
         within("stylegan.schedule_kimg", self.schedule_kimg, 0.0..=MAX_KIMG)?;
         if self.schedule_kimg > 0.0 && self.lr_final == 0.0 {
             return Err(Error::user("stylegan.schedule_kimg: stylegan.lr_final is 0").hint(
-                "training would stand still; set stylegan.lr_final to a tenth of stylegan.lr",
+                "training would stop at the end of the schedule; set stylegan.lr_final, such as a \
+                 tenth of stylegan.lr",
+            ));
+        }
+        if self.lr_final > 0.0 && self.schedule_kimg == 0.0 {
+            return Err(Error::user("stylegan.lr_final: stylegan.schedule_kimg is 0").hint(
+                "the rate would be constant; set stylegan.schedule_kimg to the length of training",
             ));
         }
         self.adam.check("stylegan.adam")?;

@@ -166,7 +166,7 @@ pub struct StyleganSettings {
     #[serde(default)]
     pub lr_final: f64,
     /// Length of the learning-rate schedule in thousands of images, independent of `--kimg`; 0 for
-    /// a constant rate.
+    /// a constant rate. The rate of the sentence encoder (`matching.lr`) is always constant.
     #[serde(default)]
     pub schedule_kimg: f64,
     /// Constants of both optimisers.
@@ -346,8 +346,8 @@ impl StyleganSettings {
         AdamSettings { eps: self.adam.eps * self.loss_scale(), ..self.adam }
     }
 
-    /// Learning rate after `nimg` images: constant, or falling from `lr` to `lr_final` as half a cosine, and
-    /// constant from there on.
+    /// Learning rate after `nimg` images: constant, or falling from `lr` to `lr_final` along half a
+    /// cosine and constant from there on.
     pub fn lr_at(&self, nimg: u64) -> f64 {
         if self.schedule_kimg == 0.0 {
             return self.lr;
@@ -386,8 +386,10 @@ mod tests {
             assert!((settings.lr_at(nimg) - expected).abs() < 1e-12, "{nimg}");
         }
         assert!(settings.check().is_ok());
-        settings.lr_final = 0.0;
-        assert!(settings.check().unwrap_err().message.contains("stylegan.lr_final"));
+        for (lr_final, schedule_kimg) in [(0.0, 100.0), (0.0004, 0.0), (0.003, 100.0)] {
+            let settings = StyleganSettings { lr_final, schedule_kimg, ..settings.clone() };
+            assert!(settings.check().unwrap_err().message.contains("stylegan.lr_final"));
+        }
     }
 
     /// One image of the last block of paper1024 has 32 feature maps, 135 MB with a filter's margin.

@@ -31,7 +31,8 @@ pub struct Edit<'a> {
 
 impl Edit<'_> {
     /// Edits images `[N, 3, res, res]` whose codes are `[N, layers, w_dim]`. Returns the codes of
-    /// the edited images, which are in W+ if only some layers may change.
+    /// the edited images, which are in W+ if theirs or those of the texts are, or if only some
+    /// layers may change.
     ///
     /// # Errors
     /// If a setting is out of range or the optimisation diverges.
@@ -47,6 +48,12 @@ impl Edit<'_> {
         let num_ws = self.generator.synthesis.num_ws();
         if let Some(range) = &self.layers {
             check_layers(range, num_ws)?;
+        }
+        let of_texts = match change {
+            Change::To(text) => text.dims()[1],
+            Change::Between { from, to } => from.dims()[1].max(to.dims()[1]),
+        };
+        if self.layers.is_some() || of_texts > 1 {
             codes = expand(codes, num_ws);
         }
         let [n, layers, dim] = codes.dims();
@@ -198,6 +205,24 @@ mod tests {
         let missed = norms(moved - expected.clone().expand([3, 1, 8]));
         let length = norms(expected)[0];
         assert!(missed.iter().all(|missed| *missed < 0.05 * length), "{missed:?} of {length}");
+    }
+
+    /// Texts have several vectors if the encoder is in W+, but a projection into W gives one.
+    #[test]
+    fn codes_in_w_follow_texts_in_w_plus() {
+        let fixture = Fixture::new();
+        let num_ws = fixture.generator.synthesis.num_ws();
+        let [one, other] = fixture.texts.clone();
+        let layers = (0..num_ws).map(|l| if l < 2 { one.clone() } else { other.clone() });
+        let text = Tensor::cat(layers.collect(), 1);
+        let change = Change::To(text.clone());
+        let guided = fixture.run(&settings(0.5, 0.0), None, &change, &[], |_| true);
+        assert_eq!(guided.codes.dims(), [3, num_ws, 8]);
+        let before = norms(expand(fixture.codes.clone(), num_ws) - text.clone());
+        let after = norms(guided.codes - text);
+        for (after, before) in after.iter().zip(before) {
+            assert!((after - 0.5 * before).abs() < 1e-3, "{after}, not half of {before}");
+        }
     }
 
     #[test]

@@ -26,6 +26,15 @@ pub fn cycle(w: Tensor<3>, back: Tensor<3>) -> Tensor<1> {
     mean_squared(w, back)
 }
 
+/// L_spread: mean (w_l − w̄)² over the layers l of each code, where w̄ is the mean of its vectors.
+/// Codes `[N, layers, w_dim]` → `[N]`. It keeps codes in W+ near W, as the penalty on offsets in
+/// encoder4editing does (Tov et al. 2021).
+pub fn spread(codes: Tensor<3>) -> Tensor<1> {
+    let [n, layers, d] = codes.dims();
+    let offset = codes.clone() - codes.mean_dim(1);
+    (offset.clone() * offset).reshape([n, layers * d]).mean_dim(1).reshape([n])
+}
+
 /// R1 of D_w on codes w `[N, w_dim]`.
 pub fn latent_r1(d_w: &LatentDiscriminator, w: Tensor<2>, gamma: f64) -> R1 {
     R1::new(d_w, w, gamma, LatentDiscriminator::forward)

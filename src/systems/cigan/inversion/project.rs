@@ -3,12 +3,12 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::Encoder;
+use super::{Encoder, losses::spread};
 use crate::error::{Error, Result};
 use crate::metrics::image;
 use crate::nn::adam::LatentAdam;
 use crate::nn::params::to_vec;
-use crate::systems::requests::{ProjectSettings, ProjectStart, ProjectStep};
+use crate::systems::requests::{ProjectSettings, ProjectSpace, ProjectStart, ProjectStep};
 use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::{Generator, Noise};
 use crate::vision::Perceptual;
@@ -26,7 +26,7 @@ pub struct Projector<'a> {
 }
 
 impl Projector<'_> {
-    /// Codes `[N, layers, w_dim]` of images x `[N, 3, res, res]`, which are independent of one
+    /// Codes `[N, 1 or num_ws, w_dim]` of images x `[N, 3, res, res]`, which are independent of one
     /// another.
     ///
     /// Every step calls `observe` with its codes and images; projecting stops early when it returns
@@ -51,6 +51,11 @@ impl Projector<'_> {
             }
             _ => self.encoder.forward(x.clone()),
         };
+        match self.settings.space {
+            ProjectSpace::Encoder => {}
+            ProjectSpace::W => codes = codes.mean_dim(1),
+            ProjectSpace::WPlus => codes = expand(codes, num_ws),
+        }
         let target = self.perceptual.features(x.clone());
         let mut adam = LatentAdam::new(self.settings.lr);
         for index in 0..=self.settings.steps {
@@ -67,6 +72,9 @@ impl Projector<'_> {
                 let [_, layers, dim] = d.dims();
                 let domain = (d.clone() * d).reshape([n, layers * dim]).mean_dim(1).reshape([n]);
                 losses = losses + domain * self.settings.domain;
+            }
+            if self.settings.spread > 0.0 && self.settings.space == ProjectSpace::WPlus {
+                losses = losses + spread(w.clone()) * self.settings.spread;
             }
             let values = to_vec(losses.clone().inner());
             if let Some(bad) = values.iter().position(|v| !v.is_finite()) {

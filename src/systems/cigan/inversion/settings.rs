@@ -52,6 +52,9 @@ pub struct LossWeights {
     pub latent_adversarial: f64,
     /// L_cyc, mean (w − E(G(w)))².
     pub cycle: f64,
+    /// L_spread, mean (w_l − w̄)² over the layers of codes in W+; it has no effect in W.
+    #[serde(default)]
+    pub spread: f64,
 }
 
 /// Settings of stage 2, the training of the encoder.
@@ -125,6 +128,7 @@ impl Default for InversionSettings {
                 adversarial: 0.08,
                 latent_adversarial: 0.1,
                 cycle: 1.0,
+                spread: 0.0,
             },
             r1_gamma: 10.0,
             latent_lr: 2e-5,
@@ -202,6 +206,7 @@ impl Checked for InversionSettings {
             ("adversarial", weights.adversarial),
             ("latent_adversarial", weights.latent_adversarial),
             ("cycle", weights.cycle),
+            ("spread", weights.spread),
         ] {
             if !(0.0..=MAX_LOSS_WEIGHT).contains(&weight) {
                 return Err(Error::user(format!("inversion.weights.{name} is {weight}"))
@@ -209,8 +214,8 @@ impl Checked for InversionSettings {
             }
         }
         if self.weights.total() == 0.0 {
-            return Err(Error::user("inversion.weights: all weights are 0")
-                .hint("set at least one weight; E learns nothing without a loss"));
+            return Err(Error::user("inversion.weights: all weights are 0, not counting spread")
+                .hint("set another weight; E learns nothing about images from spread"));
         }
         Ok(())
     }

@@ -207,7 +207,7 @@ impl InversionTrainer {
         for (range, share) in rounds(&self.ranks, batch, round) {
             let real = rows(real, &(range.start - first..range.end - first));
             let codes = self.e.forward(real.clone());
-            let reconstruction = self.synthesize(codes);
+            let reconstruction = self.synthesize(codes.clone());
             let mut total: Option<Tensor<1>> = None;
             let mut term = |name: &'static str, weight: f64, value: Tensor<1>| {
                 values.portion(name, value.clone().inner(), share);
@@ -229,6 +229,9 @@ impl InversionTrainer {
             if weights.adversarial > 0.0 {
                 let logits = self.d.valid().apply(reconstruction.clone(), None);
                 term("loss/adversarial", weights.adversarial, losses::adversarial(logits));
+            }
+            if weights.spread > 0.0 && self.e.layers() > 1 {
+                term("loss/spread", weights.spread, losses::spread(codes).mean());
             }
             if let Some(all_w) = &all_w {
                 let w = rows(all_w, &range);
