@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use cigan::error::Kind;
 use cigan::model::Model;
 use cigan::ranks::{Reduce, join};
 use cigan::train::lock::RunLock;
@@ -527,9 +528,11 @@ fn a_rank_that_panics_ends_the_job() {
     let output = as_ranks("one_of_two_ranks_panics");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    assert!(!output.status.success() && !text.contains("1 passed"), "{text}");
+    assert!(!text.contains("1 passed"), "{text}");
     assert!(text.contains("rank 1 panics"), "{text}");
-    assert!(text.contains("MPI_ABORT was invoked on rank 1"), "{text}");
+    // The code of the abort; a rank that only panicked would end with 101. Open MPI also reports the
+    // abort in words, but loses them on a busy machine.
+    assert_eq!(output.status.code(), Some(Kind::Internal.exit_code()), "{text}");
 }
 
 #[test]
