@@ -129,6 +129,15 @@ pub struct Adapter {
     pub kind: String,
 }
 
+/// Does work on a thread of the pool that computes on the CPU. From another thread, every operation
+/// would wake one of them, and sleep until that is done.
+///
+/// Work that waits for other threads, which in turn compute, must not be done there: a pool of one
+/// thread would never finish.
+pub fn on_worker<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
+}
+
 /// Opens the CPU backend.
 pub fn cpu() -> OpenDevice {
     let threads = rayon::current_num_threads();

@@ -12,7 +12,7 @@ pub mod schedule;
 mod stages;
 pub mod whole;
 
-use crate::device::Choice;
+use crate::device::{Choice, on_worker};
 use crate::error::Result;
 use crate::evaluation::watch;
 use crate::interrupt::Interrupt;
@@ -93,9 +93,7 @@ fn run(
         ranks: ranks.clone(),
         device_model: String::new(),
     };
-    // The loop runs on a worker of the pool that computes. From another thread, every operation of
-    // the CPU would wake a worker, and sleep until that is done.
-    let trained = rayon::scope(|_| {
+    let trained = on_worker(|| {
         let mut request = request.clone();
         if let Some(resume) = &mut request.resume {
             *resume = run_to_resume(resume, command)?;

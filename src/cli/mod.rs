@@ -53,6 +53,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::device::on_worker;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::ranks::{self, Launched};
@@ -221,21 +222,21 @@ fn dispatch(cli: Cli, example: Option<&'static [u8]>, terminal: &mut Terminal) -
         Command::TrainCaptioner(args) => return train_captioner::run(&args, &common, terminal),
         Command::TrainStyle(args) => return train_style::run(&args, &common, terminal),
         Command::TrainBaseline(args) => return train_baseline::run(&args, &common, terminal),
-        Command::Generate(args) => generate::run(&args, &common, terminal)?,
-        Command::Edit(args) => edit::run(&args, &common, terminal)?,
-        Command::Project(args) => project::run(&args, &common, terminal)?,
-        Command::Sample(args) => sample::run(&args, &common, terminal)?,
-        Command::Interpolate(args) => interpolate::run(&args, &common, terminal)?,
-        Command::Mix(args) => mix::run(&args, &common, terminal)?,
-        Command::Restyle(args) => restyle::run(&args, &common, terminal)?,
+        Command::Generate(args) => on_worker(|| generate::run(&args, &common, terminal))?,
+        Command::Edit(args) => on_worker(|| edit::run(&args, &common, terminal))?,
+        Command::Project(args) => on_worker(|| project::run(&args, &common, terminal))?,
+        Command::Sample(args) => on_worker(|| sample::run(&args, &common, terminal))?,
+        Command::Interpolate(args) => on_worker(|| interpolate::run(&args, &common, terminal))?,
+        Command::Mix(args) => on_worker(|| mix::run(&args, &common, terminal))?,
+        Command::Restyle(args) => on_worker(|| restyle::run(&args, &common, terminal))?,
         Command::Serve(args) => return serve::run(&args, &common, terminal),
         Command::Import(args) => import::run(&args, terminal)?,
         Command::Export(args) => export::run(&args, terminal)?,
-        Command::Evaluate(args) => evaluate::run(&args, &common, terminal)?,
-        Command::Bench(args) => bench::run(&args, &common, terminal)?,
+        Command::Evaluate(args) => on_worker(|| evaluate::run(&args, &common, terminal))?,
+        Command::Bench(args) => on_worker(|| bench::run(&args, &common, terminal))?,
         Command::Info(args) => info::run(&args, terminal)?,
         Command::Verify(args) => verify::run(&args, terminal)?,
-        Command::Devices(args) => devices::run(&args, &common, terminal)?,
+        Command::Devices(args) => on_worker(|| devices::run(&args, &common, terminal))?,
         Command::Config(args) => config::run(&args, terminal)?,
         Command::Man(args) => man::run(&args, Cli::command(), terminal)?,
         Command::Completions { shell } => {
