@@ -10,6 +10,10 @@ use crate::error::{Error, Result};
 /// Number of images that are drawn or encoded at once, where no setting decides.
 pub const IMAGES_AT_ONCE: usize = 32;
 
+/// Stack in bytes of the threads that run the program and its computations. The main thread of
+/// Windows has only 1 MiB.
+pub const STACK: usize = 16 << 20;
+
 /// The values of `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {

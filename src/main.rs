@@ -13,7 +13,7 @@ const EXAMPLE: Option<&[u8]> = None;
 fn main() -> ExitCode {
     keep_memory();
     report_size_limits();
-    let program = std::thread::Builder::new().name("main".into()).stack_size(cigan::cli::STACK);
+    let program = std::thread::Builder::new().name("main".into()).stack_size(cigan::device::STACK);
     match program.spawn(|| cigan::cli::main(EXAMPLE)).map(std::thread::JoinHandle::join) {
         Ok(Ok(code)) => code,
         // A panic has printed its message.

@@ -71,7 +71,7 @@ impl Common {
         // 0 stands for all cores, or for RAYON_NUM_THREADS.
         rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads.unwrap_or(0))
-            .stack_size(super::STACK)
+            .stack_size(device::STACK)
             .build_global()
             .map_err(|e| Error::internal(format!("cannot set --threads: {e}")))
     }

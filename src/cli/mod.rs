@@ -62,10 +62,6 @@ use common::Common;
 use done::Done;
 use terminal::Terminal;
 
-/// Stack in bytes of the threads that run the program and its computations. The main thread of
-/// Windows has only 1 MiB.
-pub const STACK: usize = 16 << 20;
-
 /// Train CI-GAN on captioned images, then generate and edit images from text.
 #[derive(Debug, Parser)]
 #[command(name = "cigan", version, propagate_version = true, max_term_width = 100)]

@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
 use super::archive::{ArchiveWriter, output};
@@ -20,6 +21,7 @@ use super::own_pictures::is_own;
 use super::record::{ImageRecord, Provenance, Skipped, Split};
 use super::sources::{self, CaptionSource, CubSplit, Format, ListOptions, Listing, SourceItem};
 use super::zip_file;
+use crate::device::STACK;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
@@ -321,20 +323,30 @@ where
     R: Send + 'static,
 {
     let work = Arc::new(work);
+    // A pool of its own: the caller may be a worker of the global one, which would wait for itself.
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(rayon::current_num_threads())
+        .stack_size(STACK)
+        .build()
+        .map_err(|e| Error::internal(format!("cannot start the threads: {e}")).caused_by(e))?;
+    let pool = Arc::new(pool);
     let mut reported = Instant::now();
     for before in (0..items.len()).step_by(CHUNK) {
         let chunk = before..(before + CHUNK).min(items.len());
         let mut results: Vec<Option<R>> = chunk.clone().map(|_| None).collect();
         let (sender, receiver) = mpsc::channel();
         let (all, work, stopped) = (items.clone(), work.clone(), stop.clone());
+        let pool = pool.clone();
         let numbers = chunk.clone();
         let worker = thread::Builder::new()
             .spawn(move || {
-                numbers.into_par_iter().for_each_with(sender, |sender, at| {
-                    if stopped.requested().is_none() {
-                        // Nobody receives it after an interruption.
-                        let _ = sender.send((at, work(&all[at])));
-                    }
+                pool.install(|| {
+                    numbers.into_par_iter().for_each_with(sender, |sender, at| {
+                        if stopped.requested().is_none() {
+                            // Nobody receives it after an interruption.
+                            let _ = sender.send((at, work(&all[at])));
+                        }
+                    });
                 });
             })
             .map_err(|e| Error::internal(format!("cannot start a thread: {e}")).caused_by(e))?;

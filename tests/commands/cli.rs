@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::common::program::{Cigan, tiny};
 use crate::common::{formula, models};
@@ -628,7 +631,9 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let in_w = cigan.path("in-w.png");
     cigan.run(&[&edit[..], &["--project-space", "encoder", "--out", &in_w]].concat()).ok();
     assert_eq!(settings(&in_w)["project-space"], "encoder");
-    assert!(pixels(in_w) != pixels(file.clone()));
+    assert!(pixels(in_w.clone()) != pixels(file.clone()));
+    let none = ["--project", "0", "--project-space", "w", "--out", &in_w, "--force"];
+    cigan.run(&[&edit[..], &none].concat()).ok().says("--project-space has no effect");
     // Earlier versions did not record the space.
     let mut old = settings(&file);
     old.remove("project-space");
@@ -1294,8 +1299,53 @@ fn training_handles_unusual_situations() {
     unknown.fails(1).says("--instructions mmx").says("baseline").hints();
 }
 
-/// A failure to write to standard output is an error, but a closed pipe is not.
-#[cfg(target_os = "linux")]
+/// Commands compute on a thread of the pool. If there is only one, nothing may wait for another.
+#[test]
+fn one_thread_is_enough() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(40, 16);
+    let model = cigan.path("ci-gan.safetensors");
+    models::ci_gan(16).into_file().sealed().write(Path::new(&model)).unwrap();
+    let bench =
+        ["--resolution", "8", "--channel-base", "64", "--channel-max", "8", "--rounds", "1"];
+    let commands: [(&str, &[&str]); 10] = [
+        ("sample", &["--model", &model, "--seeds", "0-1", "--out", "drawn"]),
+        (
+            "generate",
+            &["--model", &model, "--text", "a red bird", "--steps", "2", "--out", "texts"],
+        ),
+        ("project", &["--model", &model, "--image", "drawn/seed0000.png", "--out", "codes"]),
+        ("edit", &["--model", &model, "--image", "drawn/seed0001.png", "--text", "a red bird"]),
+        (
+            "interpolate",
+            &["--model", &model, "--seeds", "0,1", "--frames", "2", "--out", "film.gif"],
+        ),
+        ("mix", &["--model", &model, "--rows", "0", "--columns", "1", "--out", "mixed"]),
+        ("evaluate", &[&model, "--data", &data, "--metrics", "inversion", "--features", "pixels"]),
+        ("bench", &[&["train"], &bench[..]].concat()),
+        ("bench", &[&["generate"], &bench[..]].concat()),
+        ("bench", &[&["edit"], &bench[..]].concat()),
+    ];
+    for (command, words) in commands {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_cigan"));
+        process.arg(command).args(words).args(["--threads", "1", "--device", "cpu"]);
+        process.current_dir(cigan.path("")).env("CIGAN_CACHE", cigan.path("cache"));
+        let mut process = process.stdout(Stdio::null()).spawn().unwrap();
+        let started = Instant::now();
+        let ended = loop {
+            if let Some(status) = process.try_wait().unwrap() {
+                break Some(status);
+            }
+            if started.elapsed() > Duration::from_secs(300) {
+                process.kill().unwrap();
+                break None;
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        assert!(ended.is_some_and(|status| status.success()), "{command} {words:?}: {ended:?}");
+    }
+}
+
 /// The output is checked first: the model does not exist, which is not noticed.
 #[test]
 fn outputs_are_checked_before_any_work() {
@@ -1357,6 +1407,8 @@ fn outputs_are_checked_before_any_work() {
     }
 }
 
+/// A failure to write to standard output is an error, but a closed pipe is not.
+#[cfg(target_os = "linux")]
 #[test]
 fn failures_of_standard_output_are_reported() {
     let cigan = env!("CARGO_BIN_EXE_cigan");

@@ -228,6 +228,8 @@ fn images_are_edited_in_one_pass() {
     edit("x", &[&red[..], &["--layers", "3-9"]].concat()).fails(1).says("--layers").hints();
     edit("x", &[&red[..], &["--text", "a red bird"]].concat()).fails(2);
     edit("x", &["--text", "a red bird", "--project", "5"]).fails(1).says("--project").hints();
+    let space = ["--text", "a red bird", "--project-space", "w"];
+    edit("in-w", &space).ok().says("--project-space does not apply");
     edit("x", &["--from", "a bird", "--to", "a bird"]).fails(1).says("--from, --to").hints();
     // Without an encoder, images are inverted by their vectors.
     let mut without = clip2gan(16);

@@ -128,6 +128,12 @@ fn pictures_of_commands_are_restored_or_named() {
     page.until("$('edit-status').textContent.includes('but not the layers 1-4: ')");
     page.is("all('#bands input')[0].checked && $('edit-text').value === 'a black bird'");
 
+    let file = made(&page, "in-w.png", &[&words[..], &["--project-space", "w"]].concat());
+    drop(&mut page, "in-w.png", &file);
+    page.until(
+        "$('edit-status').textContent.includes('but not the latent space of its projection')",
+    );
+
     let file = made(&page, "sample.png", &["sample", "--seeds", "3"]);
     drop(&mut page, "sample.png", &file);
     page.until("$('about-selected').textContent.startsWith('sample.png')");
