@@ -5,6 +5,7 @@
 //!
 //! `scripts/bench_kernels_torch.py` prints the same lines for PyTorch.
 
+use std::mem::MaybeUninit;
 use std::time::Instant;
 
 use cigan::kernels::cpu::adam::adam;
@@ -14,6 +15,7 @@ use cigan::kernels::cpu::pointwise::{
     scale_planes, scale_planes_gradients,
 };
 use cigan::kernels::cpu::shape::Conv2d;
+use cigan::kernels::cpu::target::Target;
 use cigan::kernels::cpu::upfirdn::upfirdn2d;
 use cigan::kernels::{Activation, AdamStep, Fir, Smooth};
 
@@ -84,20 +86,27 @@ impl Bench {
         let (plane, label) = (h * h, format!("{c} @{h}"));
         let (x, g) = (random(BATCH * c * plane), random(BATCH * c * plane));
         let (b, s, noise) = (random(c), random(BATCH * c), random(BATCH * plane));
-        let (mut y, mut sums, mut dots) = (x.clone(), b.clone(), s.clone());
+        let (mut sums, mut dots) = (b.clone(), s.clone());
+        let mut y = vec![MaybeUninit::new(0.0); x.len()];
         let act = Activation::LRELU;
-        self.time(&format!("bias_act {label}"), || bias_act(Some(&x), &b, plane, act, &mut y));
-        self.time(&format!("act_gradient {label}"), || act_gradient(Some(&g), &x, act, &mut y));
+        self.time(&format!("bias_act {label}"), || {
+            bias_act(Target::apart(&x, &mut y), &b, plane, act)
+        });
+        self.time(&format!("act_gradient {label}"), || {
+            act_gradient(Target::apart(&g, &mut y), &x, act)
+        });
         self.time(&format!("channel_sums {label}"), || channel_sums(&g, plane, &mut sums));
-        self.time(&format!("scale_planes {label}"), || scale_planes(Some(&x), &s, plane, &mut y));
+        self.time(&format!("scale_planes {label}"), || {
+            scale_planes(Target::apart(&x, &mut y), &s, plane)
+        });
         self.time(&format!("scale_gradients {label}"), || {
-            scale_planes_gradients(Some(&g), &x, &s, plane, &mut y, &mut dots);
+            scale_planes_gradients(Target::apart(&g, &mut y), &x, &s, plane, &mut dots);
         });
         self.time(&format!("plane_dots {label}"), || plane_dots(&x, &g, plane, &mut dots));
         let p = NoiseAct { scale: &s, noise: &noise, strength: 0.1, bias: &b, act };
-        self.time(&format!("noise_act {label}"), || noise_act(Some(&x), p, plane, &mut y));
+        self.time(&format!("noise_act {label}"), || noise_act(Target::apart(&x, &mut y), p, plane));
         self.time(&format!("noise_act_gradients {label}"), || {
-            noise_act_gradients(Some(&g), &x, p, plane, &mut y);
+            noise_act_gradients(Target::apart(&g, &mut y), &x, p, plane);
         });
     }
 }

@@ -350,13 +350,7 @@ pub trait Kernels: Backend {
         act: Activation,
         bias_gain: f32,
     ) -> BiasActGradients<Self> {
-        let x = if act.is_identity() { g } else { Self::k_act_slope(g, y, act) };
-        let bias = Self::k_channel_sums(x.clone());
-        let bias = match bias_gain {
-            1.0 => bias,
-            gain => Self::float_mul_scalar(bias, gain.into()),
-        };
-        BiasActGradients { bias, x }
+        composed::bias_act_gradients::<Self>(g, y, act, bias_gain)
     }
 
     /// The same for a bias without factor, whose gradient is a sum in parts.

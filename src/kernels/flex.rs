@@ -1,133 +1,72 @@
 //! The kernels of the CPU backend: its tensors as slices, and calls of [`cpu`].
 
-use burn::backend::{Flex, TensorMetadata, tensor::FloatTensor};
+mod convolve;
+mod tensors;
+
+use burn::backend::{Flex, TensorMetadata, ops::FloatTensorOps};
 use burn::tensor::{DType, TensorData};
 
+use self::convolve::{
+    conv_of, convolved, convolved_plus, gains, is_large, linear, pixels, rows, shape_of,
+};
+use self::tensors::{Floats, all_f32, change, contiguous, dims, made, produce, slice, whole};
 use super::backend::Kernels;
 use super::cpu::pointwise::NoiseAct;
-use super::cpu::shape::{Conv2d, Source};
+use super::cpu::shape::Source;
+use super::cpu::target::Target;
 use super::outputs::{
-    AdamOutput, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace, NoiseActGradients,
-    ScalePlanesGradients, Tensors,
+    AdamOutput, BiasActGradients, GroupNormGradients, GroupNormTrace, LstmGradients, LstmTrace,
+    NoiseActGradients, NoiseOperands, ScalePlanesGradients, Tensors,
 };
 use super::spec::{Activation, AdamStep, Conv, Fir, Groups, Sequences, Warp};
 use super::{composed, cpu};
-
-type Floats = FloatTensor<Flex>;
-
-/// Calls `fill` with the inputs as contiguous f32 slices; returns a new tensor of `shape`.
-fn produce<const N: usize>(
-    inputs: [Floats; N],
-    shape: impl Into<Vec<usize>>,
-    fill: impl FnOnce([&[f32]; N], &mut [f32]),
-) -> Floats {
-    let shape = shape.into();
-    let len = shape.iter().product();
-    made(inputs, shape, |inputs| {
-        let mut values = vec![0f32; len];
-        fill(inputs, &mut values);
-        values
-    })
-}
-
-/// Calls `make` with the inputs as contiguous f32 slices; its result has `shape`.
-fn made<const N: usize>(
-    inputs: [Floats; N],
-    shape: impl Into<Vec<usize>>,
-    make: impl FnOnce([&[f32]; N]) -> Vec<f32>,
-) -> Floats {
-    let inputs = inputs.map(contiguous);
-    Floats::from_data(TensorData::new(make(inputs.each_ref().map(slice)), shape.into()))
-}
-
-/// Changes `x` element by element; returns the tensor that `fill` has written, and its result.
-///
-/// If nothing else refers to `x`, the result takes its memory over: fresh pages cost more than most
-/// changes. Then `fill` gets `None` and the values in the last slice; else it gets them as `Some`.
-fn change<const N: usize, T>(
-    x: Floats,
-    others: [Floats; N],
-    fill: impl FnOnce(Option<&[f32]>, [&[f32]; N], &mut [f32]) -> T,
-) -> (Floats, T) {
-    let others = others.map(contiguous);
-    let slices = others.each_ref().map(slice);
-    let mut x = contiguous(x);
-    if x.is_unique() && is_whole(&x) {
-        let found = fill(None, slices, x.storage_mut::<f32>());
-        return (x, found);
-    }
-    let shape = x.shape();
-    let mut values = vec![0f32; shape.num_elements()];
-    let found = fill(Some(slice(&x)), slices, &mut values);
-    (Floats::from_data(TensorData::new(values, shape)), found)
-}
-
-fn contiguous(tensor: Floats) -> Floats {
-    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
-}
-
-/// Makes a tensor contiguous and the only one in its storage.
-fn whole(tensor: Floats) -> Floats {
-    if is_whole(&tensor) { tensor } else { tensor.to_contiguous() }
-}
-
-fn is_whole(tensor: &Floats) -> bool {
-    let bytes = tensor.shape().num_elements() * size_of::<f32>();
-    tensor.is_contiguous() && tensor.bytes().len() == bytes
-}
-
-fn slice(tensor: &Floats) -> &[f32] {
-    tensor.as_slice::<f32>().expect("made contiguous f32 above")
-}
-
-fn all_f32(tensors: &[&Floats]) -> bool {
-    tensors.iter().all(|t| t.dtype() == DType::F32)
-}
-
-fn dims<const D: usize>(tensor: &Floats) -> [usize; D] {
-    tensor.shape().dims::<D>()
-}
-
-/// The convolution of `batch` images with a weight whose first two sides are given.
-fn conv_of(batch: usize, [first, second]: [usize; 2], conv: Conv) -> Conv2d {
-    let [outs, ins] = if conv.swapped { [second, first] } else { [first, second] };
-    Conv2d {
-        batch,
-        in_channels: ins,
-        out_channels: outs,
-        in_h: conv.input[0],
-        in_w: conv.input[1],
-        kernel: conv.kernel,
-        stride: conv.stride,
-        padding: conv.padding,
-        smooth: conv.smooth,
-        swapped: conv.swapped,
-    }
-}
 
 impl Kernels for Flex {
     fn k_conv2d(x: Floats, w: Floats, conv: Conv) -> Floats {
         if !all_f32(&[&x, &w]) {
             return composed::conv2d::<Self>(x, w, conv);
         }
-        let w = composed::gained::<Self>(w, conv);
-        let [first, second, _, _] = dims(&w);
-        let p = conv_of(dims::<4>(&x)[0], [first, second], conv);
-        made([x, w], [p.batch, p.out_channels, p.out_h(), p.out_w()], |[x, w]| {
-            cpu::conv::conv2d(&p, x.into(), w)
-        })
+        convolved([x, w], None, [], (conv, false), None)
+    }
+
+    fn k_conv2d_act(x: Floats, w: Floats, b: Floats, conv: Conv, act: Activation) -> Floats {
+        if !all_f32(&[&x, &w, &b]) {
+            return Self::k_bias_act(Self::k_conv2d(x, w, conv), b, act);
+        }
+        let conv = (conv, false);
+        assert_eq!(dims(&b), [shape_of(&x, &w, conv)[1]], "a bias for every channel");
+        let finish = |[b]: [&[f32]; 1], i: usize, _, y: &mut [f32]| {
+            cpu::pointwise::bias_act_pixels(b[i % b.len()], act, y);
+        };
+        convolved([x, w], None, [b], conv, Some(&finish))
+    }
+
+    fn k_conv2d_add(
+        x: Floats,
+        w: Floats,
+        other: Floats,
+        conv: Conv,
+        resample: Option<Fir>,
+    ) -> Floats {
+        let other = composed::resampled::<Self>(other, resample);
+        if !all_f32(&[&x, &w, &other]) {
+            return Self::float_add(Self::k_conv2d(x, w, conv), other);
+        }
+        convolved_plus([x, w], other, (conv, false))
     }
 
     fn k_conv2d_transposed(g: Floats, w: Floats, conv: Conv) -> Floats {
         if !all_f32(&[&g, &w]) {
             return composed::conv2d_transposed::<Self>(g, w, conv);
         }
-        let w = composed::gained::<Self>(w, conv);
-        let [first, second, _, _] = dims(&w);
-        let p = conv_of(dims::<4>(&g)[0], [first, second], conv);
-        made([g, w], [p.batch, p.in_channels, p.in_h, p.in_w], |[g, w]| {
-            cpu::conv::conv2d_data_gradient(&p, g.into(), w)
-        })
+        convolved([g, w], None, [], (conv, true), None)
+    }
+
+    fn k_conv2d_transposed_add(g: Floats, w: Floats, other: Floats, conv: Conv) -> Floats {
+        if !all_f32(&[&g, &w, &other]) {
+            return Self::float_add(Self::k_conv2d_transposed(g, w, conv), other);
+        }
+        convolved_plus([g, w], other, (conv, true))
     }
 
     fn k_conv2d_weight_gradient(x: Floats, g: Floats, conv: Conv) -> Floats {
@@ -138,31 +77,95 @@ impl Kernels for Flex {
         let o = dims::<4>(&g)[1];
         let sides = if conv.swapped { [i, o] } else { [o, i] };
         let p = conv_of(n, sides, conv);
+        let gains = gains(conv, p.batch * p.in_channels);
         let gradient =
             produce([x, g], [sides[0], sides[1], conv.kernel, conv.kernel], |[x, g], w| {
-                cpu::conv::conv2d_weight_gradient(&p, x.into(), g.into(), w);
+                let x = Source { planes: x, scale: gains.as_deref() };
+                cpu::conv::conv2d_weight_gradient(&p, x, g.into(), w);
             });
-        composed::parts::weight_gradient::<Self>(composed::gained::<Self>(gradient, conv), conv)
+        composed::parts::weight_gradient::<Self>(gradient, conv)
+    }
+
+    fn k_product(x: Floats, w: Floats, gain: f32) -> Floats {
+        if !all_f32(&[&x, &w]) || !is_large(dims::<2>(&x)[0], w.shape().num_elements()) {
+            return composed::product::<Self>(x, w, gain);
+        }
+        rows(Self::k_conv2d(pixels(x), pixels(w), linear(gain)))
+    }
+
+    fn k_product_back(g: Floats, w: Floats, gain: f32) -> Floats {
+        if !all_f32(&[&g, &w]) || !is_large(dims::<2>(&g)[0], w.shape().num_elements()) {
+            return composed::product_back::<Self>(g, w, gain);
+        }
+        rows(Self::k_conv2d_transposed(pixels(g), pixels(w), linear(gain)))
+    }
+
+    fn k_product_weight_gradient(g: Floats, x: Floats, gain: f32) -> Floats {
+        let ([n, o], [_, i]) = (dims(&g), dims(&x));
+        if !all_f32(&[&g, &x]) || !is_large(n, o * i) {
+            return composed::product_weight_gradient::<Self>(g, x, gain);
+        }
+        rows(Self::k_conv2d_weight_gradient(pixels(x), pixels(g), linear(gain)))
     }
 
     fn k_modulated_conv2d(x: Floats, s: Floats, w: Floats, conv: Conv, transposed: bool) -> Floats {
         if !all_f32(&[&x, &s, &w]) {
             return composed::modulated_conv2d::<Self>(x, s, w, conv, transposed);
         }
-        let w = composed::gained::<Self>(w, conv);
-        let [first, second, _, _] = dims(&w);
-        let p = conv_of(dims::<4>(&x)[0], [first, second], conv);
-        let shape = match transposed {
-            true => [p.batch, p.in_channels, p.in_h, p.in_w],
-            false => [p.batch, p.out_channels, p.out_h(), p.out_w()],
+        convolved([x, w], Some(s), [], (conv, transposed), None)
+    }
+
+    fn k_modulated_conv2d_add(
+        x: Floats,
+        s: Floats,
+        w: Floats,
+        b: Floats,
+        other: Floats,
+        conv: Conv,
+        resample: Option<Fir>,
+    ) -> Floats {
+        let other = composed::resampled::<Self>(other, resample);
+        if !all_f32(&[&x, &s, &w, &b, &other]) {
+            let y = Self::k_modulated_conv2d(x, s, w, conv, false);
+            return Self::float_add(Self::k_bias_act(y, b, Activation::LINEAR), other);
+        }
+        let conv = (conv, false);
+        let shape = shape_of(&x, &w, conv);
+        assert_eq!(dims(&b), [shape[1]], "a bias for every channel");
+        assert_eq!(dims(&other), shape, "the shape of the tensor that is added");
+        let plane = shape[2] * shape[3];
+        let finish = |[b, other]: [&[f32]; 2], i: usize, pixels, y: &mut [f32]| {
+            cpu::pointwise::bias_act_pixels(b[i % b.len()], Activation::LINEAR, y);
+            cpu::pointwise::add_pixels(other, plane, i, pixels, y);
         };
-        made([x, s, w], shape, |[x, s, w]| {
-            let x = Source { planes: x, scale: Some(s) };
-            match transposed {
-                true => cpu::conv::conv2d_data_gradient(&p, x, w),
-                false => cpu::conv::conv2d(&p, x, w),
-            }
-        })
+        convolved([x, w], Some(s), [b, other], conv, Some(&finish))
+    }
+
+    fn k_modulated_noise_act(
+        x: Floats,
+        s: Floats,
+        w: Floats,
+        operands: NoiseOperands<Self>,
+        conv: Conv,
+        transposed: bool,
+        act: Activation,
+    ) -> Floats {
+        let NoiseOperands { scale, noise, strength, bias } = operands;
+        if !all_f32(&[&x, &s, &w, &scale, &noise, &strength, &bias]) {
+            let y = Self::k_modulated_conv2d(x, s, w, conv, transposed);
+            return Self::k_noise_act(y, scale, noise, strength, bias, act);
+        }
+        let conv = (conv, transposed);
+        let [n, c, h, width] = shape_of(&x, &w, conv);
+        assert_eq!(dims(&scale), [n, c], "a factor for every plane");
+        assert_eq!(dims(&bias), [c], "a bias for every channel");
+        let images = dims::<4>(&noise)[0];
+        assert!(images == 1 || images == n, "noise for {n} images");
+        assert_eq!(dims(&noise), [images, 1, h, width], "noise for every pixel");
+        let finish = |others: [&[f32]; 4], i: usize, pixels, y: &mut [f32]| {
+            cpu::pointwise::noise_act_pixels(&noise_act(others, act), h * width, i, pixels, y);
+        };
+        convolved([x, w], Some(s), [scale, noise, strength, bias], conv, Some(&finish))
     }
 
     fn k_modulated_weight_gradient(
@@ -175,6 +178,7 @@ impl Kernels for Flex {
         if !all_f32(&[&x, &s, &g]) {
             return composed::modulated_weight_gradient::<Self>(x, s, g, conv, transposed);
         }
+        let s = composed::gained::<Self>(s, conv);
         let [n, of_x, _, _] = dims(&x);
         let of_g = dims::<4>(&g)[1];
         let sides = if transposed != conv.swapped { [of_x, of_g] } else { [of_g, of_x] };
@@ -185,7 +189,7 @@ impl Kernels for Flex {
                 let [x, g] = if transposed { [g, x] } else { [x, g] };
                 cpu::conv::conv2d_weight_gradient(&p, x, g, w);
             });
-        composed::parts::weight_gradient::<Self>(composed::gained::<Self>(gradient, conv), conv)
+        composed::parts::weight_gradient::<Self>(gradient, conv)
     }
 
     fn k_upfirdn2d(x: Floats, fir: Fir) -> Floats {
@@ -220,14 +224,36 @@ impl Kernels for Flex {
             return composed::bias_act::<Self>(x, b, act);
         }
         let [_, _, h, w] = dims(&x);
-        change(x, [b], |x, [b], y| cpu::pointwise::bias_act(x, b, h * w, act, y)).0
+        // SAFETY: the pass visits everything.
+        unsafe { change(x, [b], |x, [b]| cpu::pointwise::bias_act(x, b, h * w, act)).0 }
+    }
+
+    fn k_bias_act_gradients(
+        g: Floats,
+        y: Floats,
+        act: Activation,
+        bias_gain: f32,
+    ) -> BiasActGradients<Self> {
+        if act.is_identity() || !all_f32(&[&g, &y]) {
+            return composed::bias_act_gradients::<Self>(g, y, act, bias_gain);
+        }
+        let [_, c, h, w] = dims(&g);
+        let mut bias = vec![0.0; c];
+        let pass = |g: Target, [y]: [&[f32]; 1]| {
+            cpu::pointwise::bias_act_gradients(g, y, h * w, act, &mut bias);
+        };
+        // SAFETY: the pass visits everything.
+        let (x, ()) = unsafe { change(g, [y], pass) };
+        let bias = Floats::from_data(TensorData::new(bias, [c]));
+        BiasActGradients { bias: composed::scaled::<Self>(bias, bias_gain), x }
     }
 
     fn k_act_slope(g: Floats, y: Floats, act: Activation) -> Floats {
         if !all_f32(&[&g, &y]) {
             return composed::act_slope::<Self>(g, y, act);
         }
-        change(g, [y], |g, [y], out| cpu::pointwise::act_gradient(g, y, act, out)).0
+        // SAFETY: the pass visits everything.
+        unsafe { change(g, [y], |g, [y]| cpu::pointwise::act_gradient(g, y, act)).0 }
     }
 
     fn k_noise_act(
@@ -242,10 +268,11 @@ impl Kernels for Flex {
             return composed::noise_act::<Self>(x, scale, noise, strength, b, act);
         }
         let [_, _, h, w] = dims(&x);
-        change(x, [scale, noise, strength, b], |x, parameters, y| {
-            cpu::pointwise::noise_act(x, noise_act(parameters, act), h * w, y);
-        })
-        .0
+        let pass = |x: Target, parameters: [&[f32]; 4]| {
+            cpu::pointwise::noise_act(x, noise_act(parameters, act), h * w);
+        };
+        // SAFETY: the pass visits everything.
+        unsafe { change(x, [scale, noise, strength, b], pass).0 }
     }
 
     fn k_noise_act_gradients(
@@ -263,9 +290,11 @@ impl Kernels for Flex {
         }
         let [n, c, h, w] = dims(&y);
         let inputs = [y, scale, noise, strength, b];
-        let (x, found) = change(g, inputs, |g, [y, parameters @ ..], out| {
-            cpu::pointwise::noise_act_gradients(g, y, noise_act(parameters, act), h * w, out)
-        });
+        let pass = |g: Target, [y, parameters @ ..]: [&[f32]; 5]| {
+            cpu::pointwise::noise_act_gradients(g, y, noise_act(parameters, act), h * w)
+        };
+        // SAFETY: the pass visits everything.
+        let (x, found) = unsafe { change(g, inputs, pass) };
         NoiseActGradients {
             x,
             scale: Floats::from_data(TensorData::new(found.scale, [n, c])),
@@ -287,7 +316,8 @@ impl Kernels for Flex {
             return composed::scale_planes::<Self>(x, s);
         }
         let [_, _, h, w] = dims(&x);
-        change(x, [s], |x, [s], y| cpu::pointwise::scale_planes(x, s, h * w, y)).0
+        // SAFETY: the pass visits everything.
+        unsafe { change(x, [s], |x, [s]| cpu::pointwise::scale_planes(x, s, h * w)).0 }
     }
 
     fn k_scale_planes_gradients(x: Floats, s: Floats, g: Floats) -> ScalePlanesGradients<Self> {
@@ -296,9 +326,11 @@ impl Kernels for Flex {
         }
         let [n, c, h, w] = dims(&x);
         let mut dots = vec![0.0; n * c];
-        let (x, ()) = change(g, [x, s], |g, [x, s], out| {
-            cpu::pointwise::scale_planes_gradients(g, x, s, h * w, out, &mut dots);
-        });
+        let pass = |g: Target, [x, s]: [&[f32]; 2]| {
+            cpu::pointwise::scale_planes_gradients(g, x, s, h * w, &mut dots);
+        };
+        // SAFETY: the pass visits everything.
+        let (x, ()) = unsafe { change(g, [x, s], pass) };
         ScalePlanesGradients { x, s: Floats::from_data(TensorData::new(dots, [n, c])) }
     }
 
@@ -436,6 +468,17 @@ impl Kernels for Flex {
             let non_finite = Floats::from_data(TensorData::new(vec![odd as f32], [1]));
             composed::Stepped { tensors: [value, m, v], non_finite }
         })
+    }
+
+    fn k_blend(a: Tensors<Self>, b: Tensors<Self>, share: f32) -> Tensors<Self> {
+        let pairs = a.0.into_iter().zip(b.0).map(|(a, b)| {
+            if !all_f32(&[&a, &b]) {
+                return composed::blend_one::<Self>(a, b, share);
+            }
+            // SAFETY: the pass visits everything.
+            unsafe { change(a, [b], |a, [b]| cpu::pointwise::blend(a, b, share)).0 }
+        });
+        Tensors(pairs.collect())
     }
 }
 

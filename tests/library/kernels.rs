@@ -9,7 +9,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::draws;
-use cigan::kernels::{self, Activation, Conv, Fir, Groups, Kernels, Smooth, Warp, composed};
+use cigan::kernels::{
+    self, Activation, Conv, Fir, Groups, Kernels, NoiseOperands, Smooth, Tensors, Warp, composed,
+};
 use cigan::nn::Dual;
 use cigan::nn::params::to_vec;
 
@@ -78,7 +80,7 @@ const CONVOLUTIONS: [([usize; 4], usize, usize, usize, usize); 9] = [
 fn convolutions_agree() {
     for (x_shape, o, kernel, stride, padding) in CONVOLUTIONS {
         let [n, i, h, w] = x_shape;
-        let conv = Conv::new([h, w], kernel, stride, padding);
+        let conv = Conv::new([h, w], kernel, stride, padding).gained(0.7);
         let [oh, ow] = conv.output();
         let what = format!("{x_shape:?} → {o} channels, {conv:?}");
         let x = || primitive("x", x_shape);
@@ -90,7 +92,98 @@ fn convolutions_agree() {
         check_equal(&what, own, composed::conv2d_transposed::<Flex>(g(), weight(), conv));
         let own = Flex::k_conv2d_weight_gradient(x(), g(), conv);
         check_equal(&what, own, composed::conv2d_weight_gradient::<Flex>(x(), g(), conv));
+
+        let plain = Flex::k_conv2d(x(), weight(), conv);
+        let sum = Flex::float_add(plain.clone(), g());
+        check_equal(&what, Flex::k_conv2d_add(x(), weight(), g(), conv, None), sum);
+        let transposed = Flex::k_conv2d_transposed(g(), weight(), conv);
+        let sum = Flex::float_add(transposed, x());
+        check_equal(&what, Flex::k_conv2d_transposed_add(g(), weight(), x(), conv), sum);
+        let bias = || Flex::float_reshape(primitive("b", [o, 1, 1, 1]), [o].into());
+        for act in ACTIVATIONS {
+            let own = Flex::k_conv2d_act(x(), weight(), bias(), conv, act);
+            check_equal(&what, own, composed::bias_act::<Flex>(plain.clone(), bias(), act));
+        }
     }
+}
+
+/// Epilogues of convolutions with a filter; operands that are not contiguous, or are filtered first.
+#[test]
+fn epilogues_agree() {
+    let smooth = Smooth { taps: [0.1, 0.7, -0.3, 0.5], padding: 2 };
+    for (kernel, [n, i, o], size) in [(3, [2, 3, 5], [8, 8]), (1, [3, 18, 33], [6, 38])] {
+        let conv = Conv::down(size, kernel, smooth).gained(0.7);
+        let [h, w] = conv.output();
+        let what = format!("{n} × {i} → {o} channels, {conv:?}");
+        let x = || primitive("x", [n, i, size[0], size[1]]);
+        let weight = || primitive("w", [o, i, kernel, kernel]);
+        let g = || Flex::float_swap_dims(primitive("g", [n, o, w, h]), 2, 3);
+        let plain = Flex::k_conv2d(x(), weight(), conv);
+        check_equal(&what, plain.clone(), composed::conv2d::<Flex>(x(), weight(), conv));
+        let sum = Flex::float_add(plain.clone(), g());
+        check_equal(&what, Flex::k_conv2d_add(x(), weight(), g(), conv, None), sum);
+        let fir = Fir { up: 2, pad: [[2, 1]; 2], ..filters()[0].1.clone() };
+        let halves = || primitive("half", [n, o, h / 2, w / 2]);
+        let sum = Flex::float_add(plain.clone(), Flex::k_upfirdn2d(halves(), fir.clone()));
+        let own = Flex::k_conv2d_add(x(), weight(), halves(), conv, Some(fir));
+        check_equal(&what, own, sum);
+        let transposed = Flex::k_conv2d_transposed(g(), weight(), conv);
+        let expected = composed::conv2d_transposed::<Flex>(g(), weight(), conv);
+        check_equal(&what, transposed.clone(), expected);
+        let sum = Flex::float_add(transposed, x());
+        check_equal(&what, Flex::k_conv2d_transposed_add(g(), weight(), x(), conv), sum);
+        let bias = || Flex::float_reshape(primitive("b", [o, 1, 1, 1]), [o].into());
+        let own = Flex::k_conv2d_act(x(), weight(), bias(), conv, Activation::LRELU);
+        check_equal(&what, own, composed::bias_act::<Flex>(plain, bias(), Activation::LRELU));
+    }
+}
+
+#[test]
+#[should_panic = "the shape of the tensor that is added"]
+fn tensors_of_another_shape_are_not_added() {
+    let conv = Conv::new([5, 7], 3, 1, 1);
+    let other = primitive("other", [1, 2, 7, 5]);
+    Flex::k_conv2d_add(
+        primitive("x", [1, 3, 5, 7]),
+        primitive("w", [2, 3, 3, 3]),
+        other,
+        conv,
+        None,
+    );
+}
+
+/// Linear layers on both sides of the limits beyond which they are convolutions.
+#[test]
+fn linear_layers_agree() {
+    for [n, i, o] in
+        [[1, 1, 1], [9, 17, 5], [7, 300, 257], [8, 300, 257], [9, 70_000, 1], [8, 1, 70_000]]
+    {
+        let matrix = |purpose, [a, b]: [usize; 2]| {
+            Flex::float_reshape(primitive(purpose, [a, b, 1, 1]), [a, b].into())
+        };
+        let x = || matrix("x", [n, i]);
+        let w = || matrix("w", [o, i]);
+        let g = || matrix("g", [n, o]);
+        let what = format!("{n} × {i} → {o}");
+        let own = Flex::k_product(x(), w(), 0.3);
+        check_equal(&what, own, composed::product::<Flex>(x(), w(), 0.3));
+        let own = Flex::k_product_back(g(), w(), 0.3);
+        check_equal(&what, own, composed::product_back::<Flex>(g(), w(), 0.3));
+        let own = Flex::k_product_weight_gradient(g(), x(), 0.3);
+        check_equal(&what, own, composed::product_weight_gradient::<Flex>(g(), x(), 0.3));
+        let turned = |x| Flex::float_swap_dims(x, 0, 1);
+        let own = Flex::k_product(turned(matrix("x", [i, n])), turned(matrix("w", [i, o])), 0.3);
+        let [x, w] = [turned(matrix("x", [i, n])), turned(matrix("w", [i, o]))];
+        check_equal(&what, own, composed::product::<Flex>(x, w, 0.3));
+    }
+}
+
+#[test]
+fn averages_agree() {
+    let list = |purpose| Tensors([1, 300, 20_000].map(|n| primitive(purpose, [n, 1, 1, 1])).into());
+    let own = Flex::k_blend(list("a"), list("b"), 0.9);
+    let other = composed::blend::<Flex>(list("a"), list("b"), 0.9);
+    own.0.into_iter().zip(other.0).for_each(|(own, other)| check_equal("blend", own, other));
 }
 
 #[test]
@@ -122,7 +215,8 @@ fn each_modulated(f: impl Fn([usize; 4], [usize; 4], Conv, bool)) {
     for ((x_shape, o, kernel, stride, padding), smooth) in all {
         let [n, i, h, w] = x_shape;
         for swapped in [false, true] {
-            let conv = Conv { smooth, swapped, ..Conv::new([h, w], kernel, stride, padding) };
+            let conv = Conv::new([h, w], kernel, stride, padding).gained(0.7);
+            let conv = Conv { smooth, swapped, ..conv };
             let [oh, ow] = conv.output();
             let [first, second] = if swapped { [i, o] } else { [o, i] };
             f(x_shape, [first, second, kernel, kernel], conv, false);
@@ -139,13 +233,36 @@ fn modulated_convolutions_agree() {
         let x = || primitive("x", x_shape);
         let s = || Flex::float_reshape(primitive("s", [n, c, 1, 1]), [n, c].into());
         let w = || primitive("w", w_shape);
-        let own = Flex::k_modulated_conv2d(x(), s(), w(), conv, transposed);
+        let plain = Flex::k_modulated_conv2d(x(), s(), w(), conv, transposed);
         let other = composed::modulated_conv2d::<Flex>(x(), s(), w(), conv, transposed);
-        let g = || primitive("g", own.shape().dims::<4>());
+        let g = || primitive("g", plain.shape().dims::<4>());
         let gradient = Flex::k_modulated_weight_gradient(x(), s(), g(), conv, transposed);
         let expected = composed::modulated_weight_gradient::<Flex>(x(), s(), g(), conv, transposed);
         check_equal(&what, gradient, expected);
-        check_equal(&what, own, other);
+        check_equal(&what, plain.clone(), other);
+
+        let shape @ [n, c, h, w_out] = plain.shape().dims::<4>();
+        let bias = || Flex::float_reshape(primitive("b", [c, 1, 1, 1]), [c].into());
+        if !transposed {
+            let own = Flex::k_modulated_conv2d_add(x(), s(), w(), bias(), g(), conv, None);
+            let biased = Flex::k_bias_act(plain.clone(), bias(), Activation::LINEAR);
+            check_equal(&what, own, Flex::float_add(biased, g()));
+        }
+        let act = Activation { clamp: Some(1.5), ..Activation::LRELU };
+        for images in [1, n] {
+            let scale = || Flex::float_reshape(primitive("scale", [n, c, 1, 1]), [n, c].into());
+            let noise = || primitive("noise", [images, 1, h, w_out]);
+            let strength = || Flex::float_reshape(primitive("r", [1; 4]), [1].into());
+            let (scale_, noise_, strength_, bias_) = (scale(), noise(), strength(), bias());
+            let operands =
+                NoiseOperands { scale: scale_, noise: noise_, strength: strength_, bias: bias_ };
+            let own = Flex::k_modulated_noise_act(x(), s(), w(), operands, conv, transposed, act);
+            let (scale, noise, strength) = (scale(), noise(), strength());
+            let y = plain.clone();
+            let other = composed::noise_act::<Flex>(y, scale, noise, strength, bias(), act);
+            assert_eq!(own.shape().dims::<4>(), shape);
+            check_equal(&what, own, other);
+        }
     });
 }
 
@@ -290,7 +407,11 @@ fn pointwise_kernels_agree() {
             let own = Flex::k_bias_act(x(), bias(), act);
             check_equal(&what, own.clone(), composed::bias_act::<Flex>(x(), bias(), act));
             let slope = Flex::k_act_slope(y(), own.clone(), act);
-            check_equal(&what, slope, composed::act_slope::<Flex>(y(), own, act));
+            check_equal(&what, slope, composed::act_slope::<Flex>(y(), own.clone(), act));
+            let found = Flex::k_bias_act_gradients(y(), own.clone(), act, 0.4);
+            let expected = composed::bias_act_gradients::<Flex>(y(), own, act, 0.4);
+            check_equal(&what, found.x, expected.x);
+            check_equal(&what, found.bias, expected.bias);
         }
         let what = format!("{shape:?}");
         let sums = composed::channel_sums::<Flex>(x());

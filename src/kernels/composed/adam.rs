@@ -71,10 +71,12 @@ fn one<B: Backend>([value, m, v, g]: [FloatTensor<B>; 4], step: AdamStep) -> Ste
 
 /// See [`Kernels::k_blend`](crate::kernels::Kernels::k_blend).
 pub fn blend<B: Backend>(a: Tensors<B>, b: Tensors<B>, share: f32) -> Tensors<B> {
-    let one = |(a, b): (FloatTensor<B>, FloatTensor<B>)| {
-        B::float_add(b.clone(), B::float_mul_scalar(B::float_sub(a, b), share.into()))
-    };
-    Tensors(a.0.into_iter().zip(b.0).map(one).collect())
+    Tensors(a.0.into_iter().zip(b.0).map(|(a, b)| blend_one::<B>(a, b, share)).collect())
+}
+
+/// b + (a − b)·share.
+pub fn blend_one<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>, share: f32) -> FloatTensor<B> {
+    B::float_add(b.clone(), B::float_mul_scalar(B::float_sub(a, b), share.into()))
 }
 
 /// See [`Kernels::k_sums`](crate::kernels::Kernels::k_sums).

@@ -1,16 +1,13 @@
 //! The factors of demodulation.
 
-use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
-use burn::tensor::Shape;
+use burn::backend::{Backend, tensor::FloatTensor};
 
-use super::dims::dims;
+use crate::kernels::backend::Kernels;
 use crate::kernels::outputs::{Demodulation, DemodulationGradients, DemodulationTrace, Tensors};
 
 /// Σ_k w²: w `[O, I, k, k]` → `[O, I]`.
-fn energy<B: Backend>(w: FloatTensor<B>) -> FloatTensor<B> {
-    let [o, i, k, l] = dims(w.shape());
-    let squares = B::float_reshape(B::float_mul(w.clone(), w), Shape::from([o, i, k * l]));
-    B::float_reshape(B::float_sum_dim(squares, 2), Shape::from([o, i]))
+fn energy<B: Kernels>(w: FloatTensor<B>) -> FloatTensor<B> {
+    B::k_plane_dots(w.clone(), w)
 }
 
 /// y³.
@@ -19,7 +16,7 @@ fn cube<B: Backend>(y: FloatTensor<B>) -> FloatTensor<B> {
 }
 
 /// See [`Kernels::k_demodulation_trace`](crate::kernels::Kernels::k_demodulation_trace).
-pub fn demodulation_trace<B: Backend>(
+pub fn demodulation_trace<B: Kernels>(
     w: Tensors<B>,
     s: Tensors<B>,
     t: Tensors<B>,
@@ -43,7 +40,7 @@ pub fn demodulation_trace<B: Backend>(
 }
 
 /// See [`Kernels::k_demodulation_gradients`](crate::kernels::Kernels::k_demodulation_gradients).
-pub fn demodulation_gradients<B: Backend>(
+pub fn demodulation_gradients<B: Kernels>(
     w: Tensors<B>,
     s: Tensors<B>,
     t: Tensors<B>,
@@ -53,7 +50,6 @@ pub fn demodulation_gradients<B: Backend>(
     let (mut of_w, mut of_s, mut of_t) = (Vec::new(), Vec::new(), Vec::new());
     for (layer, (w, s)) in w.0.into_iter().zip(s.0).enumerate() {
         let at = |list: &Tensors<B>| list.0.get(layer).cloned();
-        let [o, i, _, _] = dims(w.shape());
         let (y, energy) = (trace.y.0[layer].clone(), trace.energy.0[layer].clone());
         let mut of_y = given.y.0[layer].clone();
         let tangent = at(&t).zip(at(&trace.along)).zip(at(&given.along));
@@ -87,8 +83,7 @@ pub fn demodulation_gradients<B: Backend>(
                 let products = B::float_mul_scalar(B::float_mul(s, t), 2f32.into());
                 sums = B::float_add(sums, B::float_matmul(B::float_swap_dims(c, 0, 1), products));
             }
-            let sums = B::float_reshape(sums, Shape::from([o, i, 1, 1]));
-            of_w.push(B::float_add(B::float_mul(w, sums), plus));
+            of_w.push(B::float_add(B::k_scale_planes(w, sums), plus));
         }
     }
     DemodulationGradients { w: Tensors(of_w), s: Tensors(of_s), t: Tensors(of_t) }

@@ -10,12 +10,12 @@ use crate::kernels::spec::{Activation, LinearLayers};
 
 /// See [`Kernels::k_product`](crate::kernels::Kernels::k_product).
 pub fn product<B: Backend>(x: FloatTensor<B>, w: FloatTensor<B>, gain: f32) -> FloatTensor<B> {
-    B::float_matmul(x, B::float_swap_dims(scaled::<B>(w, gain), 0, 1))
+    B::float_matmul(scaled::<B>(x, gain), B::float_swap_dims(w, 0, 1))
 }
 
 /// See [`Kernels::k_product_back`](crate::kernels::Kernels::k_product_back).
 pub fn product_back<B: Backend>(g: FloatTensor<B>, w: FloatTensor<B>, gain: f32) -> FloatTensor<B> {
-    B::float_matmul(g, scaled::<B>(w, gain))
+    B::float_matmul(scaled::<B>(g, gain), w)
 }
 
 /// See [`Kernels::k_product_weight_gradient`](crate::kernels::Kernels::k_product_weight_gradient).
@@ -24,11 +24,11 @@ pub fn product_weight_gradient<B: Backend>(
     x: FloatTensor<B>,
     gain: f32,
 ) -> FloatTensor<B> {
-    let w = B::float_matmul(B::float_swap_dims(x, 0, 1), g);
-    scaled::<B>(B::float_swap_dims(w, 0, 1), gain)
+    B::float_matmul(B::float_swap_dims(scaled::<B>(g, gain), 0, 1), x)
 }
 
-fn scaled<B: Backend>(x: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
+/// x times a factor.
+pub fn scaled<B: Backend>(x: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
     if factor == 1.0 { x } else { B::float_mul_scalar(x, factor.into()) }
 }
 

@@ -4,7 +4,9 @@ use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
 use burn::tensor::Shape;
 
 use super::dims::dims;
-use crate::kernels::outputs::{NoiseActGradients, ScalePlanesGradients};
+use super::linear::scaled;
+use crate::kernels::backend::Kernels;
+use crate::kernels::outputs::{BiasActGradients, NoiseActGradients, ScalePlanesGradients};
 use crate::kernels::spec::Activation;
 
 /// See [`Kernels::k_bias_act`](crate::kernels::Kernels::k_bias_act).
@@ -21,6 +23,17 @@ pub fn bias_act<B: Backend>(
         Some(limit) => B::float_clamp(y, (-limit).into(), limit.into()),
         None => y,
     }
+}
+
+/// See [`Kernels::k_bias_act_gradients`](crate::kernels::Kernels::k_bias_act_gradients).
+pub fn bias_act_gradients<B: Kernels>(
+    g: FloatTensor<B>,
+    y: FloatTensor<B>,
+    act: Activation,
+    bias_gain: f32,
+) -> BiasActGradients<B> {
+    let x = if act.is_identity() { g } else { B::k_act_slope(g, y, act) };
+    BiasActGradients { bias: scaled::<B>(B::k_channel_sums(x.clone()), bias_gain), x }
 }
 
 /// See [`Kernels::k_act_slope`](crate::kernels::Kernels::k_act_slope).

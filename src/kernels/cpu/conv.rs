@@ -12,12 +12,14 @@
 //! 3×3 convolutions of stride 1 use the transforms of `winograd` instead of patches: 36 products of
 //! a ninth of the depth for a sixteenth of the rows. Their data gradient is a convolution too.
 //!
+//! An epilogue may change the pixels of y or gx as soon as they are written (see [`Epilogue`]).
 //! Operands may have a factor for each image and channel (see [`Source`]). It costs nothing here:
 //! pixels pass through registers on their way to the left matrix anyway.
 
 use super::data_gradient;
 use super::forward::convolve;
 use super::lowered::Lowered;
+use super::output::{Epilogue, Output};
 use super::scratch::written;
 use super::shape::{Conv2d, Source};
 use super::weight_gradient;
@@ -25,28 +27,55 @@ use super::weights::View;
 
 /// y = conv(x, w), `[N, O, H', W']`.
 pub fn conv2d(p: &Conv2d, x: Source, w: &[f32]) -> Vec<f32> {
+    conv2d_then(p, x, w, None)
+}
+
+/// The same, followed by an epilogue.
+pub fn conv2d_then(p: &Conv2d, x: Source, w: &[f32], epilogue: Option<&Epilogue>) -> Vec<f32> {
     check(p, x.planes.len(), w.len(), p.out_len());
     check_factors(p, x, p.in_channels);
     let lowered = Lowered::new(p);
     let right = View::forward(p, w).right(&lowered);
     // SAFETY: the blocks of a convolution cover y.
-    unsafe { written(p.out_len(), |y| convolve(&lowered, x, &right, y)) }
+    unsafe {
+        written(p.out_len(), |values| {
+            convolve(&lowered, x, &right, Output { values, epilogue });
+        })
+    }
 }
 
 /// gx `[N, I, H, W]`, the gradient of [`conv2d`] with respect to x, from gy, the one with respect to y.
 ///
 /// This is the transposed convolution of gy `[N, O, H', W']` with the weight `[O, I, k, k]`.
 pub fn conv2d_data_gradient(p: &Conv2d, gy: Source, w: &[f32]) -> Vec<f32> {
+    conv2d_data_gradient_then(p, gy, w, None)
+}
+
+/// The same, followed by an epilogue.
+pub fn conv2d_data_gradient_then(
+    p: &Conv2d,
+    gy: Source,
+    w: &[f32],
+    epilogue: Option<&Epilogue>,
+) -> Vec<f32> {
     check(p, p.in_len(), w.len(), gy.planes.len());
     check_factors(p, gy, p.out_channels);
     if p.is_winograd() && p.stride == 1 {
         let lowered = Lowered::new(&p.turned());
         let right = View::turned(p, w).right(&lowered);
         // SAFETY: the blocks of a convolution cover its result.
-        return unsafe { written(p.in_len(), |gx| convolve(&lowered, gy, &right, gx)) };
+        return unsafe {
+            written(p.in_len(), |values| {
+                convolve(&lowered, gy, &right, Output { values, epilogue });
+            })
+        };
     }
     // SAFETY: the blocks cover gx.
-    unsafe { written(p.in_len(), |gx| data_gradient::scatter(p, gy, w, gx)) }
+    unsafe {
+        written(p.in_len(), |values| {
+            data_gradient::scatter(p, gy, w, Output { values, epilogue });
+        })
+    }
 }
 
 /// gw, the gradient of [`conv2d`] with respect to the weight.

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use super::blocks::{Block, Blocks};
 use super::lowered::{Lowered, Rows};
-use super::scratch::{Scratch, Shared};
+use super::output::Output;
+use super::scratch::Scratch;
 use super::shape::{Conv2d, Source};
 use super::table::{Table, table};
 use super::vector::fir::{Axis, Filter};
@@ -37,7 +38,7 @@ struct Adjoint {
 }
 
 /// Computes gx `[N, I, H, W]` from gy `[N, O, H', W']`.
-pub fn scatter(c: &Conv2d, gy: Source, w: &[f32], gx: Shared) {
+pub fn scatter(c: &Conv2d, gy: Source, w: &[f32], gx: Output) {
     let lowered = Lowered::new(c);
     let taps = c.kernel * c.kernel;
     let adjoint = Adjoint {
@@ -74,7 +75,7 @@ impl Adjoint {
         Blocks::new(c.batch, rows, columns, tiles.max(LEAST_ROWS * columns), least)
     }
 
-    fn block(&self, block: &Block, gy: Source, right: &[f32], gx: Shared) {
+    fn block(&self, block: &Block, gy: Source, right: &[f32], gx: Output) {
         let (k, lowered) = (table(), &self.lowered);
         let c = &lowered.conv;
         let top = block.rows.start * self.unit();
@@ -125,7 +126,7 @@ impl Adjoint {
         panel: usize,
         mid: &Range<usize>,
         target: Range<usize>,
-        gx: Shared,
+        gx: Output,
     ) {
         let lowered = &self.lowered;
         let c = &lowered.conv;
@@ -206,12 +207,13 @@ impl Adjoint {
         target: Range<usize>,
         image: usize,
         cb: usize,
-        gx: Shared,
+        gx: Output,
     ) {
         let c = &self.lowered.conv;
         let channel = image * c.in_channels + cb * LANES;
+        let first = target.start * c.in_w;
         let planes = Planes {
-            plane: gx.at((channel * c.in_h + target.start) * c.in_w),
+            plane: gx.values.at((channel * c.in_h + target.start) * c.in_w),
             plane_stride: c.in_h * c.in_w,
             channels: lanes(c.in_channels, cb),
             pixels: target.len() * c.in_w,
@@ -224,7 +226,11 @@ impl Adjoint {
         };
         let Some([across, along]) = &self.smooth else {
             // SAFETY: the contract.
-            return unsafe { (k.store)(&planes) };
+            unsafe {
+                (k.store)(&planes);
+                gx.finish(&planes, channel, first);
+            }
+            return;
         };
         let row = Axis::line(c.in_w);
         let mut half = Scratch::new(mid.len() * row);
@@ -258,6 +264,7 @@ impl Adjoint {
             (k.filter)(&horizontal);
             (k.filter)(&vertical);
             (k.store)(&Planes { lanes: whole.as_mut_ptr(), lane_row: row, ..planes });
+            gx.finish(&planes, channel, first);
         }
     }
 }

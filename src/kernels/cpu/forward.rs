@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::blocks::Block;
 use super::lowered::{Lowered, Rows};
-use super::scratch::{Scratch, Shared};
+use super::output::Output;
+use super::scratch::Scratch;
 use super::shape::Source;
 use super::table::{Table, table};
 use super::vector::gemm::{PANEL, Product, spaced};
@@ -13,7 +14,7 @@ use super::vector::simd::LANES;
 use super::vector::winograd::{self, Side, TILE, Tiles};
 
 /// Computes y from x and the right matrices of the weight, `[panels][matrices][depth, PANEL]`.
-pub fn convolve(lowered: &Lowered, x: Source, right: &[f32], y: Shared) {
+pub fn convolve(lowered: &Lowered, x: Source, right: &[f32], y: Output) {
     let k = table();
     let depth = lowered.depth;
     let blocks = lowered.blocks(PANEL);
@@ -48,7 +49,7 @@ pub fn convolve(lowered: &Lowered, x: Source, right: &[f32], y: Shared) {
 }
 
 /// Writes a panel of products, [points][tiles, PANEL], to the block's part of y.
-fn store(lowered: &Lowered, k: &Table, out: &mut [f32], block: &Block, panel: usize, y: Shared) {
+fn store(lowered: &Lowered, k: &Table, out: &mut [f32], block: &Block, panel: usize, y: Output) {
     let c = &lowered.conv;
     let (out_h, out_w) = (c.out_h(), c.out_w());
     let (rows, columns) = (block.rows.len(), lowered.tile_columns);
@@ -88,7 +89,7 @@ fn store(lowered: &Lowered, k: &Table, out: &mut [f32], block: &Block, panel: us
             };
             let channel = image * c.out_channels + cb * LANES;
             let planes = Planes {
-                plane: y.at((channel * out_h + top) * out_w),
+                plane: y.values.at((channel * out_h + top) * out_w),
                 plane_stride: out_h * out_w,
                 channels: lanes(c.out_channels, cb),
                 pixels: (rows * lowered.tile).min(out_h - top) * out_w,
@@ -100,7 +101,10 @@ fn store(lowered: &Lowered, k: &Table, out: &mut [f32], block: &Block, panel: us
                 readable: 0,
             };
             // SAFETY: only this task writes these rows of these images.
-            unsafe { (k.store)(&planes) };
+            unsafe {
+                (k.store)(&planes);
+                y.finish(&planes, channel, top * out_w);
+            }
         }
     }
 }

@@ -9,9 +9,12 @@
 //! | [`warp`] | bilinear sampling along an affine map, and its adjoint |
 //! | [`lstm`] | a recurrent layer over sequences of different lengths |
 //! | [`adam`] | the optimiser's step, fused |
-//! | `shape` | a convolution's description and operands |
-//! | `lowered` | how a convolution is arranged as matrix products; `forward`, `data_gradient` and `weight_gradient` carry it out |
+//! | `forward`, `data_gradient`, `weight_gradient` | the three products of a convolution |
 //! | `weights` | the weight as a matrix, and back |
+//! | `lowered` | how a convolution is arranged as matrix products |
+//! | `target` | where a pass finds its values and leaves its results |
+//! | `output` | where a convolution writes its result, and what it does with it then |
+//! | `shape` | a convolution's description and operands |
 //! | `blocks`, `scratch` | division of work, working memory |
 //! | `table` | the choice of instruction set |
 //! | `vector/` | everything that is compiled for each instruction set |
@@ -27,10 +30,12 @@ mod forward;
 pub mod group_norm;
 mod lowered;
 pub mod lstm;
+pub mod output;
 pub mod pointwise;
 mod scratch;
 pub mod shape;
 mod table;
+pub mod target;
 pub mod upfirdn;
 mod vector;
 pub mod warp;

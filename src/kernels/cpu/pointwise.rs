@@ -1,35 +1,60 @@
 //! Passes over planes: bias and activation, noise, factors, sums.
 //!
-//! A pass that changes planes works on `y` in place. Where the values are still elsewhere, they are
-//! given as `Some(x)`, and every task copies its own part of them first, while it is small enough
-//! for the first-level cache.
+//! A pass that changes values takes a [`Target`], and visits all of it.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::table::table;
+use super::target::Target;
 use crate::kernels::spec::Activation;
 
 /// Elements of a task: enough to be worth a task, little enough for the first-level cache.
 const TASK: usize = 8192;
 
 /// y = act(x + b), x `[N, C, plane]`, b `[C]`.
-pub fn bias_act(x: Option<&[f32]>, bias: &[f32], plane: usize, a: Activation, y: &mut [f32]) {
+pub fn bias_act(x: Target, bias: &[f32], plane: usize, a: Activation) {
     let channels = bias.len();
-    assert_eq!(y.len() % (channels * plane).max(1), 0, "whole images of {channels}×{plane}");
-    each_plane(plane, x, y, |i, y| {
+    assert_eq!(x.len() % (channels * plane).max(1), 0, "whole images of {channels}×{plane}");
+    each_plane(plane, x, |i, y| {
         // SAFETY: the table is one that this processor can run.
         unsafe { (table().bias_act)(y, bias[i % channels], a) };
     });
 }
 
-/// The gradient with respect to the activation's argument, given the one `g` with respect to its
-/// output y: g·gain·(1 where y > 0, else slope) where |y| < clamp, else 0.
-pub fn act_gradient(g: Option<&[f32]>, y: &[f32], a: Activation, out: &mut [f32]) {
-    assert_eq!(y.len(), out.len());
-    chunks(TASK, g, out).zip(y.par_chunks(TASK)).for_each(|((g, out), y)| {
-        copy(g, out);
+/// [`bias_act`] for some pixels of a plane.
+pub fn bias_act_pixels(bias: f32, a: Activation, y: &mut [f32]) {
+    // SAFETY: the table is one that this processor can run.
+    unsafe { (table().bias_act)(y, bias, a) };
+}
+
+/// Turns the gradient `g` with respect to the output y of [`bias_act`] into the one with respect to x,
+/// and writes the one with respect to b `[C]` to `bias`.
+pub fn bias_act_gradients(g: Target, y: &[f32], plane: usize, a: Activation, bias: &mut [f32]) {
+    assert_eq!(y.len(), g.len());
+    let channels = bias.len();
+    assert_eq!(y.len() % (channels * plane).max(1), 0, "whole images of {channels}×{plane}");
+    let mut sums = vec![0.0; y.len() / plane.max(1)];
+    with_planes(plane, g, &mut sums, |i, out, sum| {
         // SAFETY: the table is one that this processor can run.
-        unsafe { (table().act_gradient)(out, y, a) };
+        unsafe {
+            (table().act_gradient)(out, &y[i * plane..][..plane], a);
+            *sum = (table().sum)(out);
+        }
+    });
+    for (c, bias) in bias.iter_mut().enumerate() {
+        *bias = sums[c.min(sums.len())..].iter().step_by(channels).sum();
+    }
+}
+
+/// Turns the gradient `g` with respect to the output y of an activation into the one with respect to
+/// its argument: g·gain·(1 where y > 0, else slope) where |y| < clamp, else 0.
+pub fn act_gradient(g: Target, y: &[f32], a: Activation) {
+    assert_eq!(y.len(), g.len());
+    g.parts(TASK).zip(y.par_chunks(TASK)).for_each(|(g, y)| {
+        // SAFETY: the table is one that this processor can run.
+        unsafe { (table().act_gradient)(g, y, a) };
     });
 }
 
@@ -66,16 +91,24 @@ impl NoiseAct<'_> {
 }
 
 /// y = act(x·scale + strength·noise + b), x `[N, C, plane]`.
-pub fn noise_act(x: Option<&[f32]>, p: NoiseAct, plane: usize, y: &mut [f32]) {
-    p.check(plane, y.len());
-    each_plane(plane, x, y, |i, y| {
+pub fn noise_act(x: Target, p: NoiseAct, plane: usize) {
+    p.check(plane, x.len());
+    each_plane(plane, x, |i, y| {
         let bias = p.bias[i % p.bias.len()];
         // SAFETY: the table is one that this processor can run.
         unsafe { (table().noise_act)(y, p.scale[i], p.noise(plane, i), p.strength, bias, p.act) };
     });
 }
 
+/// [`noise_act`] for some pixels of plane `i`, which `y` holds.
+pub fn noise_act_pixels(p: &NoiseAct, plane: usize, i: usize, pixels: Range<usize>, y: &mut [f32]) {
+    let (noise, bias) = (&p.noise(plane, i)[pixels], p.bias[i % p.bias.len()]);
+    // SAFETY: the table is one that this processor can run.
+    unsafe { (table().noise_act)(y, p.scale[i], noise, p.strength, bias, p.act) };
+}
+
 /// The gradients of a [`noise_act`] with respect to its parameters.
+#[derive(Debug, PartialEq)]
 pub struct NoiseActGradients {
     /// `[N, C]`.
     pub scale: Vec<f32>,
@@ -84,23 +117,17 @@ pub struct NoiseActGradients {
     pub bias: Vec<f32>,
 }
 
-/// The gradients of [`noise_act`], given the one `g` with respect to its output y. `out` gets the
-/// one with respect to x.
+/// Turns the gradient `g` with respect to the output y of [`noise_act`] into the one with respect to x,
+/// and returns those with respect to the parameters.
 ///
 /// x is not needed: the argument of the activation follows from y.
-pub fn noise_act_gradients(
-    g: Option<&[f32]>,
-    y: &[f32],
-    p: NoiseAct,
-    plane: usize,
-    out: &mut [f32],
-) -> NoiseActGradients {
-    p.check(plane, out.len());
-    assert_eq!(y.len(), out.len());
+pub fn noise_act_gradients(g: Target, y: &[f32], p: NoiseAct, plane: usize) -> NoiseActGradients {
+    p.check(plane, g.len());
+    assert_eq!(y.len(), g.len());
     assert!(p.act.slope != 0.0, "an activation that can be undone");
     let channels = p.bias.len();
     let mut sums = vec![[0.0; 3]; p.scale.len()];
-    with_planes(plane, g, out, &mut sums, |i, out, sums| {
+    with_planes(plane, g, &mut sums, |i, out, sums| {
         let (y, noise) = (&y[i * plane..][..plane], p.noise(plane, i));
         // SAFETY: the table is one that this processor can run.
         *sums = unsafe { (table().noise_act_gradient)(out, y, noise, p.scale[i], p.act) };
@@ -131,25 +158,18 @@ pub fn channel_sums(g: &[f32], plane: usize, out: &mut [f32]) {
 }
 
 /// y = x·s, x `[planes, plane]`, s `[planes]`.
-pub fn scale_planes(x: Option<&[f32]>, s: &[f32], plane: usize, y: &mut [f32]) {
-    assert_eq!(y.len(), s.len() * plane, "a factor for every plane");
+pub fn scale_planes(x: Target, s: &[f32], plane: usize) {
+    assert_eq!(x.len(), s.len() * plane, "a factor for every plane");
     // SAFETY: the table is one that this processor can run.
-    each_plane(plane, x, y, |i, y| unsafe { (table().scale)(y, s[i]) });
+    each_plane(plane, x, |i, y| unsafe { (table().scale)(y, s[i]) });
 }
 
-/// The gradients of [`scale_planes`], given the one `g` with respect to its output: `out` = g·s, the
-/// one with respect to x, and `dots` `[planes]` = Σ g·x over each plane, the one with respect to s.
-pub fn scale_planes_gradients(
-    g: Option<&[f32]>,
-    x: &[f32],
-    s: &[f32],
-    plane: usize,
-    out: &mut [f32],
-    dots: &mut [f32],
-) {
-    assert_eq!(out.len(), s.len() * plane, "a factor for every plane");
-    assert!(x.len() == out.len() && dots.len() == s.len());
-    with_planes(plane, g, out, dots, |i, out, dot| {
+/// Turns the gradient `g` with respect to the output of [`scale_planes`] into g·s, the one with respect to
+/// x, and writes Σ g·x over each plane, the one with respect to s, to `dots` `[planes]`.
+pub fn scale_planes_gradients(g: Target, x: &[f32], s: &[f32], plane: usize, dots: &mut [f32]) {
+    assert_eq!(g.len(), s.len() * plane, "a factor for every plane");
+    assert!(x.len() == g.len() && dots.len() == s.len());
+    with_planes(plane, g, dots, |i, out, dot| {
         // SAFETY: the table is one that this processor can run.
         *dot = unsafe { (table().scale_gradient)(out, &x[i * plane..][..plane], s[i]) };
     });
@@ -169,59 +189,46 @@ pub fn plane_dots(a: &[f32], b: &[f32], plane: usize, out: &mut [f32]) {
     });
 }
 
-/// Parts of `y`, each with its part of `x`.
-fn chunks<'a>(
-    size: usize,
-    x: Option<&'a [f32]>,
-    y: &'a mut [f32],
-) -> impl IndexedParallelIterator<Item = (Option<&'a [f32]>, &'a mut [f32])> {
-    assert!(x.is_none_or(|x| x.len() == y.len()), "as many values as there is room for");
-    y.par_chunks_mut(size).enumerate().map(move |(i, y)| {
-        let x = x.map(|x| &x[i * size..][..y.len()]);
-        (x, y)
-    })
+/// Adds `other`, with planes of `plane` pixels, to some pixels of plane `i`, which `y` holds.
+pub fn add_pixels(other: &[f32], plane: usize, i: usize, pixels: Range<usize>, y: &mut [f32]) {
+    let other = &other[i * plane..][..plane][pixels];
+    y.iter_mut().zip(other).for_each(|(y, other)| *y += other);
 }
 
-fn copy(x: Option<&[f32]>, y: &mut [f32]) {
-    if let Some(x) = x {
-        y.copy_from_slice(x);
-    }
+/// y = b + (x − b)·share.
+pub fn blend(x: Target, b: &[f32], share: f32) {
+    assert_eq!(x.len(), b.len());
+    x.parts(TASK).zip(b.par_chunks(TASK)).for_each(|(y, b)| {
+        y.iter_mut().zip(b).for_each(|(y, b)| *y = b + (*y - b) * share);
+    });
 }
 
-/// Calls `f(index, plane)` for every plane of y, which holds x.
-fn each_plane(
-    plane: usize,
-    x: Option<&[f32]>,
-    y: &mut [f32],
-    f: impl Fn(usize, &mut [f32]) + Sync,
-) {
+/// Calls `f(index, plane)` for every plane of x.
+fn each_plane(plane: usize, x: Target, f: impl Fn(usize, &mut [f32]) + Sync) {
     if plane == 0 {
-        return;
+        return assert!(x.is_empty(), "planes without pixels");
     }
     let some = (TASK / plane).max(1);
-    chunks(some * plane, x, y).enumerate().for_each(|(task, (x, y))| {
-        copy(x, y);
+    x.parts(some * plane).enumerate().for_each(|(task, y)| {
         for (i, y) in y.chunks_exact_mut(plane).enumerate() {
             f(task * some + i, y);
         }
     });
 }
 
-/// Calls `f(index, plane, result)` for every plane of y, which holds x, and for what it results in.
+/// Calls `f(index, plane, result)` for every plane of x, and for what it results in.
 fn with_planes<T: Send>(
     plane: usize,
-    x: Option<&[f32]>,
-    y: &mut [f32],
+    x: Target,
     results: &mut [T],
     f: impl Fn(usize, &mut [f32], &mut T) + Sync,
 ) {
     if plane == 0 {
-        return;
+        return assert!(x.is_empty(), "planes without pixels");
     }
     let some = (TASK / plane).max(1);
-    chunks(some * plane, x, y).zip(results.par_chunks_mut(some)).enumerate().for_each(
-        |(task, ((x, y), results))| {
-            copy(x, y);
+    x.parts(some * plane).zip(results.par_chunks_mut(some)).enumerate().for_each(
+        |(task, (y, results))| {
             for (i, (y, result)) in y.chunks_exact_mut(plane).zip(results).enumerate() {
                 f(task * some + i, y, result);
             }
@@ -231,22 +238,27 @@ fn with_planes<T: Send>(
 
 #[cfg(test)]
 mod tests {
+    use std::mem::MaybeUninit;
+
     use super::*;
     use crate::kernels::cpu::testing::{close, random};
 
     const CLAMPED: Activation = Activation { clamp: Some(1.0), ..Activation::LRELU };
 
     /// Sizes `[N, C, plane]`.
-    const SIZES: [(usize, usize, usize); 5] =
-        [(1, 1, 1), (2, 3, 5), (3, 7, 64), (2, 5, 1089), (4, 2, 100)];
+    const SIZES: [(usize, usize, usize); 6] =
+        [(1, 1, 1), (2, 3, 5), (3, 7, 64), (2, 5, 1089), (4, 2, 100), (2, 1, TASK + 1)];
 
     /// Runs `f` with the values elsewhere, then with the values in place: both must agree.
-    fn both_ways(x: &[f32], f: impl Fn(Option<&[f32]>, &mut [f32])) -> Vec<f32> {
-        let (mut apart, mut in_place) = (vec![f32::NAN; x.len()], x.to_vec());
-        f(Some(x), &mut apart);
-        f(None, &mut in_place);
-        assert!(apart == in_place, "values elsewhere and in place");
-        apart
+    fn both_ways<T: PartialEq>(x: &[f32], mut f: impl FnMut(Target) -> T) -> (Vec<f32>, T) {
+        let mut apart = vec![MaybeUninit::new(f32::NAN); x.len()];
+        let found = f(Target::apart(x, &mut apart));
+        let mut in_place = x.to_vec();
+        let again = f(Target::in_place(&mut in_place));
+        // SAFETY: initialised above.
+        let apart: Vec<f32> = apart.iter().map(|y| unsafe { y.assume_init() }).collect();
+        assert!(apart == in_place && found == again, "values elsewhere and in place");
+        (apart, found)
     }
 
     #[test]
@@ -254,8 +266,16 @@ mod tests {
         for (n, c, plane) in SIZES {
             let (x, b, g) = (random(1, n * c * plane), random(2, c), random(3, n * c * plane));
             for a in [CLAMPED, Activation::LRELU, Activation::RELU] {
-                let y = both_ways(&x, |x, y| bias_act(x, &b, plane, a, y));
-                let gx = both_ways(&g, |g, out| act_gradient(g, &y, a, out));
+                let (y, ()) = both_ways(&x, |x| bias_act(x, &b, plane, a));
+                let (gx, ()) = both_ways(&g, |g| act_gradient(g, &y, a));
+                let (again, of_bias) = both_ways(&g, |g| {
+                    let mut bias = vec![f32::NAN; c];
+                    bias_act_gradients(g, &y, plane, a, &mut bias);
+                    bias
+                });
+                let mut sums = vec![f32::NAN; c];
+                channel_sums(&gx, plane, &mut sums);
+                assert!(again == gx && of_bias == sums, "{n}, {c}, {plane}");
                 for i in 0..x.len() {
                     let t = x[i] + b[i / plane % c];
                     let slope = if t < 0.0 { a.slope } else { 1.0 } * a.gain;
@@ -277,12 +297,8 @@ mod tests {
                 let noise = random(5, images * plane);
                 let (scale, bias, strength) = (&scale[..], &bias[..], 0.3);
                 let p = NoiseAct { scale, noise: &noise, strength, bias, act: a };
-                let y = both_ways(&x, |x, y| noise_act(x, p, plane, y));
-                let mut gx = vec![f32::NAN; x.len()];
-                let found = noise_act_gradients(Some(&g), &y, p, plane, &mut gx);
-                let mut in_place = g.clone();
-                let again = noise_act_gradients(None, &y, p, plane, &mut in_place);
-                assert!(gx == in_place && found.scale == again.scale, "{n}, {c}, {plane}");
+                let (y, ()) = both_ways(&x, |x| noise_act(x, p, plane));
+                let (gx, found) = both_ways(&g, |g| noise_act_gradients(g, &y, p, plane));
 
                 let (mut of_scale, mut of_bias, mut of_strength) =
                     (vec![0f64; n * c], vec![0f64; c], 0f64);
@@ -312,7 +328,7 @@ mod tests {
         for slope in [0.0, 0.2, 1.0] {
             let a = Activation { slope, gain: 2.0, clamp: None };
             let mut gx = [1.0; 3];
-            act_gradient(None, &[0.0, -0.0, 1.0], a, &mut gx);
+            act_gradient(Target::in_place(&mut gx), &[0.0, -0.0, 1.0], a);
             assert_eq!(gx, [2.0 * slope, 2.0 * slope, 2.0]);
         }
     }
@@ -329,7 +345,7 @@ mod tests {
             };
             close(&sums, &(0..c).map(of).collect::<Vec<_>>(), 1e-5, "channel_sums");
 
-            let y = both_ways(&x, |x, y| scale_planes(x, &s, plane, y));
+            let (y, ()) = both_ways(&x, |x| scale_planes(x, &s, plane));
             assert!(y.iter().enumerate().all(|(i, y)| *y == x[i] * s[i / plane]));
 
             let mut dots = vec![f32::NAN; n * c];
@@ -340,11 +356,17 @@ mod tests {
             });
             close(&dots, &of.collect::<Vec<_>>(), 1e-5, "plane_dots");
 
-            let mut of_s = vec![f32::NAN; n * c];
-            let mut gx = g.clone();
-            scale_planes_gradients(None, &x, &s, plane, &mut gx, &mut of_s);
+            let (gx, of_s) = both_ways(&g, |g| {
+                let mut of_s = vec![f32::NAN; n * c];
+                scale_planes_gradients(g, &x, &s, plane, &mut of_s);
+                of_s
+            });
             assert!(gx.iter().enumerate().all(|(i, gx)| *gx == g[i] * s[i / plane]));
             assert!(of_s == dots, "the gradient of a factor is the dot product of its planes");
+
+            let (y, ()) = both_ways(&x, |x| blend(x, &g, 0.3));
+            let blended = x.iter().zip(&g).map(|(x, g)| g + (x - g) * 0.3);
+            assert!(y.iter().zip(blended).all(|(y, expected)| *y == expected));
         }
     }
 }

@@ -13,12 +13,16 @@ use super::weights;
 
 /// The number of floats per thread in the matrices of one round. All together should fit the
 /// third-level cache; larger rounds mean that the sums are read and written less often.
-const CHUNK_FLOATS: usize = 3 << 17;
+const CHUNK_FLOATS: usize = 3 << 18;
+
+/// The most floats in the matrices of one round, for any number of threads: 32 MiB, as many as the
+/// third-level caches of large processors hold.
+const MOST_FLOATS: usize = 1 << 23;
 
 /// Rows of the sums in a task.
 const TASK_ROWS: usize = 96;
 
-/// The least number of tasks. Where there are fewer sums, each is kept in several parts.
+/// The least number of tasks. Where there are fewer, each sum is kept in several parts.
 const TASKS: usize = 16;
 
 /// Computes gw `[O, I, k, k]` from x `[N, I, H, W]` and gy `[N, O, H', W']`.
@@ -26,6 +30,9 @@ const TASKS: usize = 16;
 /// A round takes some blocks: first all threads arrange them as matrices, then all threads multiply,
 /// each for different elements of the sums. So threads share no sum, and none has to be merged.
 pub fn weight_gradient(c: &Conv2d, x: Source, gy: Source, gw: &mut [f32]) {
+    if c.batch == 0 {
+        return gw.fill(0.0);
+    }
     let k = table();
     let lowered = Lowered::new(c);
     let (depth, panels) = (lowered.depth, lowered.panels());
@@ -36,13 +43,12 @@ pub fn weight_gradient(c: &Conv2d, x: Source, gy: Source, gw: &mut [f32]) {
     let parts = TASKS.div_ceil(tasks);
     let sum = panels * lowered.matrices * matrix;
     let mut sums = Scratch::new(parts * sum);
-    sums.fill(0.0);
     let to = Shared::new(&mut sums);
     let points: Vec<Vec<usize>> = (0..lowered.matrices)
         .map(|m| (0..lowered.points).filter(|&p| lowered.matrix(p) == m).collect())
         .collect();
     let tiles = |b: usize| lowered.tiles(&blocks.get(b));
-    let chunk = CHUNK_FLOATS * rayon::current_num_threads().max(2);
+    let chunk = (CHUNK_FLOATS * rayon::current_num_threads().max(2)).min(MOST_FLOATS);
     let mut next = 0;
     while next < blocks.len() {
         // As many blocks as the chunk has room for, at least one.
@@ -78,7 +84,7 @@ pub fn weight_gradient(c: &Conv2d, x: Source, gy: Source, gw: &mut [f32]) {
             let (panel, task) = (task % panels, task / panels);
             let (group, index) = (share(depth, groups, task % groups), task / groups);
             let mine = share(all, parts, part);
-            for point in &points[index] {
+            for (nth, point) in points[index].iter().enumerate() {
                 let at = (panel * lowered.matrices + index) * matrix + group.start * PANEL;
                 let product = Product {
                     rows: group.len(),
@@ -88,7 +94,7 @@ pub fn weight_gradient(c: &Conv2d, x: Source, gy: Source, gw: &mut [f32]) {
                     a_col: depth,
                     b: right.at(point * right_stride + (panel * all + mine.start) * PANEL),
                     c: to.at(part * sum + at),
-                    accumulate: true,
+                    accumulate: first > 0 || nth > 0,
                 };
                 // SAFETY: the matrices have these sizes; only this task writes these sums.
                 unsafe { (k.product)(&product) };

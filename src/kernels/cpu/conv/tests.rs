@@ -65,7 +65,20 @@ fn ours(c: &Conv2d, m: Factors, x: &[f32], w: &[f32], gy: &[f32]) -> [Vec<f32>; 
     let mut gw = vec![f32::NAN; c.weight_len()];
     let (x, gy) = (Source { planes: x, scale: m.x }, Source { planes: gy, scale: m.gy });
     conv2d_weight_gradient(c, x, gy, &mut gw);
-    [conv2d(c, x, w), conv2d_data_gradient(c, gy, w), gw]
+    let (y, gx) = (conv2d(c, x, w), conv2d_data_gradient(c, gy, w));
+    check_epilogue(&y, c.out_h() * c.out_w(), |e| conv2d_then(c, x, w, Some(e)));
+    check_epilogue(&gx, c.in_h * c.in_w, |e| conv2d_data_gradient_then(c, gy, w, Some(e)));
+    [y, gx, gw]
+}
+
+/// An epilogue must see every pixel once, and know which it is.
+fn check_epilogue(plain: &[f32], plane: usize, run: impl Fn(&Epilogue) -> Vec<f32>) {
+    let extra = random(7, plain.len());
+    let got = run(&|i, pixels, y| {
+        y.iter_mut().zip(&extra[i * plane..][..plane][pixels]).for_each(|(y, extra)| *y += extra);
+    });
+    let expected: Vec<f32> = plain.iter().zip(&extra).map(|(y, extra)| y + extra).collect();
+    assert!(got == expected, "an epilogue for planes of {plane} pixels");
 }
 
 fn operands(c: &Conv2d) -> [Vec<f32>; 5] {
@@ -141,6 +154,26 @@ fn agrees_with_the_definition_across_blocks() {
     }
 }
 
+/// Several rounds of the weight gradient, and other blocks for each number of threads.
+#[test]
+fn agrees_with_the_definition_for_any_number_of_threads() {
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    // Three times as many floats as fit a round of two threads.
+    let long = conv(2, [33, 40], [150, 60], 3, 1, 1);
+    for c in [long, conv(3, [18, 35], [19, 6], 3, 1, 1), conv(3, [18, 35], [19, 7], 3, 2, 0)] {
+        let [x, w, gy, ..] = operands(&c);
+        let results = [1, 2, 7].map(|threads| {
+            pool(threads).install(|| {
+                check(&c);
+                ours(&c, Factors::default(), &x, &w, &gy)
+            })
+        });
+        for [y, gx, _] in &results {
+            assert!(*y == results[0][0] && *gx == results[0][1], "{c:?}");
+        }
+    }
+}
+
 #[test]
 fn agrees_with_the_definition_when_smoothed() {
     let sizes = [[4, 4], [8, 8], [5, 7], [16, 16], [40, 6], [70, 34]];
@@ -179,6 +212,8 @@ fn a_swapped_weight_gives_the_same_results() {
 
 #[test]
 fn an_empty_batch_is_nothing() {
+    // What working memory holds must not matter.
+    check(&conv(2, [3, 4], [8, 8], 3, 1, 1));
     let c = conv(0, [3, 4], [8, 8], 3, 1, 1);
     let [y, gx, gw] = ours(&c, Factors::default(), &[], &random(1, c.weight_len()), &[]);
     assert!(y.is_empty() && gx.is_empty());
