@@ -36,7 +36,7 @@ pub trait Kernels: Backend {
         conv: Conv,
         act: Activation,
     ) -> FloatTensor<Self> {
-        Self::k_bias_act(Self::k_conv2d(x, w, conv), b, act)
+        composed::conv2d_act::<Self>(x, w, b, conv, act)
     }
 
     /// The convolution, plus another tensor, which a filter may bring to the result's shape. The result has
@@ -49,7 +49,7 @@ pub trait Kernels: Backend {
         conv: Conv,
         resample: Option<Fir>,
     ) -> FloatTensor<Self> {
-        Self::float_add(Self::k_conv2d(x, w, conv), composed::resampled::<Self>(other, resample))
+        composed::conv2d_add::<Self>(x, w, other, conv, resample)
     }
 
     /// Its adjoint in x: g `[N, O, H', W']`, w `[O, I, k, k]` → `[N, I, H, W]`.
@@ -70,7 +70,7 @@ pub trait Kernels: Backend {
         other: FloatTensor<Self>,
         conv: Conv,
     ) -> FloatTensor<Self> {
-        Self::float_add(Self::k_conv2d_transposed(g, w, conv), other)
+        composed::conv2d_transposed_add::<Self>(g, w, other, conv)
     }
 
     /// [`k_conv2d_act`](Self::k_conv2d_act) and [`k_upfirdn2d`](Self::k_upfirdn2d) of the same x, so that the
@@ -271,9 +271,7 @@ pub trait Kernels: Backend {
         conv: Conv,
         resample: Option<Fir>,
     ) -> FloatTensor<Self> {
-        let y = Self::k_modulated_conv2d(x, s, w, conv, false);
-        let other = composed::resampled::<Self>(other, resample);
-        Self::float_add(Self::k_bias_act(y, b, Activation::LINEAR), other)
+        composed::modulated_conv2d_add::<Self>([x, s, w, b], other, conv, resample)
     }
 
     /// Its gradient in w, given the one `g` with respect to its output → `[O, I, k, k]`, or a sum in parts if
@@ -491,9 +489,7 @@ pub trait Kernels: Backend {
         transposed: bool,
         act: Activation,
     ) -> FloatTensor<Self> {
-        let y = Self::k_modulated_conv2d(x, s, w, conv, transposed);
-        let NoiseOperands { scale, noise, strength, bias } = operands;
-        Self::k_noise_act(y, scale, noise, strength, bias, act)
+        composed::modulated_noise_act::<Self>([x, s, w], operands, conv, transposed, act)
     }
 
     /// Σ over pixels of a·b: `[N, C, H, W]`² → `[N, C]`.

@@ -3,11 +3,12 @@
 mod convolve;
 mod tensors;
 
-use burn::backend::{Flex, TensorMetadata, ops::FloatTensorOps};
+use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, TensorData};
 
 use self::convolve::{
-    conv_of, convolved, convolved_plus, gains, is_large, linear, pixels, rows, shape_of,
+    check_added, check_bias, conv_of, convolved, convolved_plus, gains, is_large, linear, pixels,
+    rows, shape_of,
 };
 use self::tensors::{Floats, all_f32, change, contiguous, dims, made, produce, slice, whole};
 use super::backend::Kernels;
@@ -31,10 +32,10 @@ impl Kernels for Flex {
 
     fn k_conv2d_act(x: Floats, w: Floats, b: Floats, conv: Conv, act: Activation) -> Floats {
         if !all_f32(&[&x, &w, &b]) {
-            return Self::k_bias_act(Self::k_conv2d(x, w, conv), b, act);
+            return composed::conv2d_act::<Self>(x, w, b, conv, act);
         }
         let conv = (conv, false);
-        assert_eq!(dims(&b), [shape_of(&x, &w, conv)[1]], "a bias for every channel");
+        check_bias(&b, shape_of(&x, &w, conv));
         let finish = |[b]: [&[f32]; 1], i: usize, _, y: &mut [f32]| {
             cpu::pointwise::bias_act_pixels(b[i % b.len()], act, y);
         };
@@ -48,11 +49,10 @@ impl Kernels for Flex {
         conv: Conv,
         resample: Option<Fir>,
     ) -> Floats {
-        let other = composed::resampled::<Self>(other, resample);
         if !all_f32(&[&x, &w, &other]) {
-            return Self::float_add(Self::k_conv2d(x, w, conv), other);
+            return composed::conv2d_add::<Self>(x, w, other, conv, resample);
         }
-        convolved_plus([x, w], other, (conv, false))
+        convolved_plus([x, w], composed::resampled::<Self>(other, resample), (conv, false))
     }
 
     fn k_conv2d_transposed(g: Floats, w: Floats, conv: Conv) -> Floats {
@@ -64,7 +64,7 @@ impl Kernels for Flex {
 
     fn k_conv2d_transposed_add(g: Floats, w: Floats, other: Floats, conv: Conv) -> Floats {
         if !all_f32(&[&g, &w, &other]) {
-            return Self::float_add(Self::k_conv2d_transposed(g, w, conv), other);
+            return composed::conv2d_transposed_add::<Self>(g, w, other, conv);
         }
         convolved_plus([g, w], other, (conv, true))
     }
@@ -124,15 +124,14 @@ impl Kernels for Flex {
         conv: Conv,
         resample: Option<Fir>,
     ) -> Floats {
-        let other = composed::resampled::<Self>(other, resample);
         if !all_f32(&[&x, &s, &w, &b, &other]) {
-            let y = Self::k_modulated_conv2d(x, s, w, conv, false);
-            return Self::float_add(Self::k_bias_act(y, b, Activation::LINEAR), other);
+            let operands = [x, s, w, b];
+            return composed::modulated_conv2d_add::<Self>(operands, other, conv, resample);
         }
-        let conv = (conv, false);
+        let (conv, other) = ((conv, false), composed::resampled::<Self>(other, resample));
         let shape = shape_of(&x, &w, conv);
-        assert_eq!(dims(&b), [shape[1]], "a bias for every channel");
-        assert_eq!(dims(&other), shape, "the shape of the tensor that is added");
+        check_bias(&b, shape);
+        check_added(&other, shape);
         let plane = shape[2] * shape[3];
         let finish = |[b, other]: [&[f32]; 2], i: usize, pixels, y: &mut [f32]| {
             cpu::pointwise::bias_act_pixels(b[i % b.len()], Activation::LINEAR, y);
@@ -150,15 +149,18 @@ impl Kernels for Flex {
         transposed: bool,
         act: Activation,
     ) -> Floats {
-        let NoiseOperands { scale, noise, strength, bias } = operands;
-        if !all_f32(&[&x, &s, &w, &scale, &noise, &strength, &bias]) {
-            let y = Self::k_modulated_conv2d(x, s, w, conv, transposed);
-            return Self::k_noise_act(y, scale, noise, strength, bias, act);
+        let NoiseOperands { scale, noise, strength, bias } = &operands;
+        if !all_f32(&[&x, &s, &w, scale, noise, strength, bias]) {
+            let convolved = [x, s, w];
+            return composed::modulated_noise_act::<Self>(
+                convolved, operands, conv, transposed, act,
+            );
         }
+        let NoiseOperands { scale, noise, strength, bias } = operands;
         let conv = (conv, transposed);
-        let [n, c, h, width] = shape_of(&x, &w, conv);
+        let shape @ [n, c, h, width] = shape_of(&x, &w, conv);
         assert_eq!(dims(&scale), [n, c], "a factor for every plane");
-        assert_eq!(dims(&bias), [c], "a bias for every channel");
+        check_bias(&bias, shape);
         let images = dims::<4>(&noise)[0];
         assert!(images == 1 || images == n, "noise for {n} images");
         assert_eq!(dims(&noise), [images, 1, h, width], "noise for every pixel");

@@ -14,8 +14,8 @@ use cigan::systems::stylegan::{Discriminator, official};
 use crate::common::{Golden, difference, names};
 use crate::narrow;
 
-/// Tolerance of a loss. Some are differences of scores that are much larger.
-const LOSS: f32 = 5e-5;
+/// Tolerance of a loss.
+const LOSS: f32 = 1e-5;
 
 fn golden() -> Golden {
     Golden::open("clip2gan.safetensors")

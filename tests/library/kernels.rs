@@ -250,16 +250,17 @@ fn modulated_convolutions_agree() {
         }
         let act = Activation { clamp: Some(1.5), ..Activation::LRELU };
         for images in [1, n] {
-            let scale = || Flex::float_reshape(primitive("scale", [n, c, 1, 1]), [n, c].into());
-            let noise = || primitive("noise", [images, 1, h, w_out]);
-            let strength = || Flex::float_reshape(primitive("r", [1; 4]), [1].into());
-            let (scale_, noise_, strength_, bias_) = (scale(), noise(), strength(), bias());
-            let operands =
-                NoiseOperands { scale: scale_, noise: noise_, strength: strength_, bias: bias_ };
-            let own = Flex::k_modulated_noise_act(x(), s(), w(), operands, conv, transposed, act);
-            let (scale, noise, strength) = (scale(), noise(), strength());
+            let operands = || NoiseOperands::<Flex> {
+                scale: Flex::float_reshape(primitive("scale", [n, c, 1, 1]), [n, c].into()),
+                noise: primitive("noise", [images, 1, h, w_out]),
+                strength: Flex::float_reshape(primitive("r", [1; 4]), [1].into()),
+                bias: bias(),
+            };
+            let given = operands();
+            let own = Flex::k_modulated_noise_act(x(), s(), w(), given, conv, transposed, act);
+            let NoiseOperands { scale, noise, strength, bias } = operands();
             let y = plain.clone();
-            let other = composed::noise_act::<Flex>(y, scale, noise, strength, bias(), act);
+            let other = composed::noise_act::<Flex>(y, scale, noise, strength, bias, act);
             assert_eq!(own.shape().dims::<4>(), shape);
             check_equal(&what, own, other);
         }

@@ -10,12 +10,12 @@ use crate::kernels::spec::{Activation, LinearLayers};
 
 /// See [`Kernels::k_product`](crate::kernels::Kernels::k_product).
 pub fn product<B: Backend>(x: FloatTensor<B>, w: FloatTensor<B>, gain: f32) -> FloatTensor<B> {
-    B::float_matmul(scaled::<B>(x, gain), B::float_swap_dims(w, 0, 1))
+    scaled::<B>(B::float_matmul(x, B::float_swap_dims(w, 0, 1)), gain)
 }
 
 /// See [`Kernels::k_product_back`](crate::kernels::Kernels::k_product_back).
 pub fn product_back<B: Backend>(g: FloatTensor<B>, w: FloatTensor<B>, gain: f32) -> FloatTensor<B> {
-    B::float_matmul(scaled::<B>(g, gain), w)
+    scaled::<B>(B::float_matmul(g, w), gain)
 }
 
 /// See [`Kernels::k_product_weight_gradient`](crate::kernels::Kernels::k_product_weight_gradient).

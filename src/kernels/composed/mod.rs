@@ -12,6 +12,7 @@ mod minibatch_std;
 mod normals;
 pub mod parts;
 mod pointwise;
+mod sequences;
 mod upfirdn;
 mod warp;
 
@@ -30,6 +31,9 @@ pub use pointwise::{
     act_slope, bias_act, bias_act_gradients, channel_sums, mean_softplus, mean_softplus_gradient,
     noise_act, noise_act_gradients, plane_dots, scale_planes, scale_planes_gradients, softplus,
     softplus_gradient,
+};
+pub use sequences::{
+    conv2d_act, conv2d_add, conv2d_transposed_add, modulated_conv2d_add, modulated_noise_act,
 };
 pub use upfirdn::{resampled, upfirdn2d};
 pub use warp::{warp, warp_adjoint};

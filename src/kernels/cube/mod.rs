@@ -261,7 +261,7 @@ impl Kernels for CubeBackend {
 
     fn k_conv2d_transposed_add(g: Floats, w: Floats, other: Floats, conv: Conv) -> Floats {
         if conv.smooth.is_some() || !supported(&[&g, &other], &[&w]) {
-            return Self::float_add(Self::k_conv2d_transposed(g, w, conv), other);
+            return composed::conv2d_transposed_add::<Self>(g, w, other, conv);
         }
         let epilogue = Epilogue { other: Some(other), ..Epilogue::gain(conv.gain) };
         conv::convolve(g, None, w, (conv, true), &epilogue)

@@ -72,12 +72,24 @@ pub fn convolved<const N: usize>(
 /// A convolution, or its adjoint, plus another tensor.
 pub fn convolved_plus([x, w]: [Floats; 2], other: Floats, conv: (Conv, bool)) -> Floats {
     let shape = shape_of(&x, &w, conv);
-    assert_eq!(dims(&other), shape, "the shape of the tensor that is added");
+    check_added(&other, shape);
     let plane = shape[2] * shape[3];
     let finish = move |[other]: [&[f32]; 1], i: usize, pixels: Range<usize>, y: &mut [f32]| {
         cpu::pointwise::add_pixels(other, plane, i, pixels, y);
     };
     convolved([x, w], None, [other], conv, Some(&finish))
+}
+
+/// # Panics
+/// If a tensor that is added to a result of this shape has another one.
+pub fn check_added(other: &Floats, shape: [usize; 4]) {
+    assert_eq!(dims(other), shape, "the shape of the tensor that is added");
+}
+
+/// # Panics
+/// If b does not have one number for each channel of a result of this shape.
+pub fn check_bias(b: &Floats, shape: [usize; 4]) {
+    assert_eq!(dims(b), [shape[1]], "a bias for every channel");
 }
 
 /// The factor of a convolution's weight, as a factor of every plane of another operand, where it costs
