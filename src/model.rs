@@ -317,9 +317,7 @@ impl Model {
         self.file.metadata.remove(&section.key());
         section.networks.iter().for_each(|prefix| self.remove(prefix));
         section.texts.iter().for_each(|key| self.remove_text(key));
-        section.tensors.iter().for_each(|name| {
-            self.file.tensors.remove(*name);
-        });
+        section.tensors.iter().for_each(|name| self.remove_tensor(name));
     }
 
     /// A copy of the model that contains only `sections`.
@@ -426,6 +424,11 @@ impl Model {
     /// Sets a tensor that belongs to no network.
     pub fn put_tensor(&mut self, name: &str, tensor: HostTensor) {
         self.file.tensors.insert(name.to_owned(), tensor);
+    }
+
+    /// Removes a tensor that belongs to no network.
+    pub fn remove_tensor(&mut self, name: &str) {
+        self.file.tensors.remove(name);
     }
 
     /// Number of weights by network prefix.

@@ -75,6 +75,10 @@ pub struct EvaluateArgs {
     /// Strength of text-to-image generation, from 0 to 1 [default: each model's own].
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub strength: Option<f64>,
+    /// Images to draw per caption or prompt; the model keeps the one that agrees best with it, as
+    /// `cigan generate --candidates N --keep 1` does.
+    #[arg(long, value_name = "N", default_value_t = defaults().candidates)]
+    pub candidates: usize,
     /// Strength of edits, from 0 to 1.
     #[arg(long, value_name = "S", allow_negative_numbers = true,
         default_value_t = defaults().edit_strength)]
@@ -167,6 +171,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         samples: args.samples,
         truncation: args.truncation,
         strength: args.strength,
+        candidates: args.candidates,
         edit_strength: args.edit_strength,
         edit_project: args.edit_project,
         project_space: args.project_space,

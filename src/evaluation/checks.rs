@@ -53,6 +53,28 @@ pub(super) fn measures(
     Ok(taken)
 }
 
+/// Checks that the models can rank candidates, if there are several and a measure draws them.
+///
+/// # Errors
+/// If a model cannot.
+pub(super) fn candidates(
+    request: &EvaluationRequest,
+    measures: &[&Measure],
+    subjects: &[Subject],
+) -> Result<()> {
+    if request.candidates == 1 || !measures.iter().any(|measure| measure.captions) {
+        return Ok(());
+    }
+    match subjects.iter().find(|subject| !subject.capabilities().candidates) {
+        None => Ok(()),
+        Some(subject) => Err(Error::user(format!(
+            "--candidates {}: {} cannot rank candidates",
+            request.candidates, subject.name
+        ))
+        .hint("omit --candidates, or leave this model out")),
+    }
+}
+
 /// The model of `--judge` with its encoders, if a measure needs it.
 ///
 /// # Errors
@@ -120,6 +142,11 @@ pub(super) fn warnings(
     }
     if request.strengths.is_some() && !takes(&TEXT) {
         warn("--strengths has no effect without --metrics text".into());
+    }
+    if request.candidates > 1 && !measures.iter().any(|measure| measure.captions) {
+        let users = MEASURES.iter().filter(|measure| measure.captions);
+        let users: Vec<&str> = users.map(|measure| measure.name).collect();
+        warn(format!("--candidates has no effect without one of the metrics {}", users.join(", ")));
     }
     for name in trained_elsewhere.iter().filter(|_| request.split != Split::Train) {
         warn(format!(

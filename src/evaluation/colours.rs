@@ -3,6 +3,7 @@
 use image::RgbImage;
 
 use super::features::CHUNK;
+use super::illustrate::illustrate;
 use super::{EvaluationContext, Row, Subject, Table};
 use crate::error::Result;
 use crate::language::captions::evaluable;
@@ -84,8 +85,7 @@ fn pictures(subject: &Subject, prompt: &str, setting: &EvaluationContext) -> Res
         let count = CHUNK.min(IMAGES - pictures.len());
         let first = setting.seed + pictures.len() as u64;
         let prompts = vec![prompt; count];
-        let drawn =
-            subject.text_to_image()?.illustrate(&prompts, first, &setting.guidance(subject))?;
+        let drawn = illustrate(subject, &prompts, first, setting)?;
         pictures.extend(from_tensor(drawn.images));
     }
     Ok(pictures)

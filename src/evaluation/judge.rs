@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use burn::tensor::Tensor;
 
 use super::features::CHUNK;
+use super::illustrate::illustrate;
 use super::text::{captioned_reference, ranked};
 use super::{EvaluationContext, Row, Subject, Table};
 use crate::error::Result;
@@ -78,9 +79,8 @@ pub fn table(
     let mut table_rows = Vec::new();
     for subject in subjects {
         let (mut images, mut first) = (Vec::new(), setting.seed);
-        let guidance = setting.guidance(subject);
         for chunk in captions.chunks(CHUNK) {
-            let drawn = subject.text_to_image()?.illustrate(chunk, first, &guidance)?;
+            let drawn = illustrate(subject, chunk, first, setting)?;
             images.extend(rows(judge.encoders.images(picture::as_saved(drawn.images))));
             first += chunk.len() as u64;
             progress(&format!("judging {}", subject.name), images.len(), captions.len());

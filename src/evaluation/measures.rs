@@ -33,6 +33,8 @@ pub struct Measure {
     pub features: bool,
     /// Whether it uses the perceptual distance.
     pub perceptual: bool,
+    /// Whether it draws images from captions or prompts.
+    pub captions: bool,
     /// Checks that a model has the abilities that are measured.
     check_model: fn(&Subject) -> Result<()>,
     /// Checks that a split of an archive has what images are compared with.
@@ -138,6 +140,7 @@ pub static SAMPLES: Measure = Measure {
     by_default: true,
     features: true,
     perceptual: false,
+    captions: false,
     check_model: |_| Ok(()),
     check_archive: |_, _| Ok(()),
     run: |inputs, results, progress| {
@@ -154,6 +157,7 @@ pub static INVERSION: Measure = Measure {
     by_default: true,
     features: true,
     perceptual: true,
+    captions: false,
     check_model: |subject| subject.latent_space().map(drop),
     check_archive: |_, _| Ok(()),
     run: |inputs, results, progress| {
@@ -181,6 +185,7 @@ pub static TEXT: Measure = Measure {
     by_default: true,
     features: true,
     perceptual: true,
+    captions: true,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
     run: measure_text,
@@ -193,6 +198,7 @@ pub static COLOURS: Measure = Measure {
     by_default: false,
     features: false,
     perceptual: false,
+    captions: true,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |_, _| Ok(()),
     run: |inputs, results, progress| {
@@ -208,6 +214,7 @@ pub static REDESCRIPTION: Measure = Measure {
     by_default: false,
     features: false,
     perceptual: false,
+    captions: true,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
     run: |inputs, results, progress| {
@@ -227,6 +234,7 @@ pub static COLLAPSE: Measure = Measure {
     by_default: false,
     features: true,
     perceptual: false,
+    captions: false,
     check_model: |_| Ok(()),
     check_archive: |_, _| Ok(()),
     run: |inputs, results, progress| {
@@ -245,6 +253,7 @@ pub static JUDGE: Measure = Measure {
     by_default: false,
     features: false,
     perceptual: false,
+    captions: true,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
     run: |inputs, results, progress| {
@@ -264,6 +273,7 @@ pub static STYLE: Measure = Measure {
     by_default: false,
     features: false,
     perceptual: false,
+    captions: false,
     check_model: |subject| subject.loaded().style_reader().map(drop),
     check_archive: style::check_archive,
     run: |inputs, results, progress| {
@@ -280,6 +290,7 @@ pub static ATTRIBUTES: Measure = Measure {
     by_default: false,
     features: false,
     perceptual: false,
+    captions: true,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, _| attributes::truth(archive).map(drop),
     run: |inputs, results, progress| {

@@ -7,6 +7,7 @@
 //! | `inversion` | reconstruction error, and overlap of the encoder's codes with the generator's |
 //! | `map` | scatter plots of both sets of codes |
 //! | `text` | retrieval, and agreement of generated images with their captions |
+//! | `illustrate` | images of a model from captions, as the measures draw them |
 //! | `edits` | agreement of edits with the requested caption, and their distance to the original |
 //! | `colours` | whether images show the colour that a prompt names |
 //! | `redescription` | whether a captioner reads prompts off the images generated for them |
@@ -29,6 +30,7 @@ pub mod collapse;
 pub mod colours;
 pub mod edits;
 pub mod features;
+mod illustrate;
 pub mod inversion;
 pub mod judge;
 pub mod map;
@@ -71,6 +73,8 @@ pub struct EvaluationContext<'a> {
     pub truncation: f32,
     /// Strength of images from captions; `None` for the default of each model.
     pub strength: Option<f64>,
+    /// Number of images to draw per caption, of which the model keeps the best.
+    pub candidates: usize,
     /// Settings for edits.
     pub editing: GuidanceSettings,
     /// The projection that refines inversions before edits; 0 steps for none. Other projections
@@ -97,10 +101,19 @@ impl EvaluationContext<'_> {
         listed("strength", guided.map(|subject| (subject, self.guidance(subject).strength)))
     }
 
-    /// Strengths and ψ of images from captions for the note of a table.
+    /// Strengths, ψ and the number of candidates of images from captions, for the note of a table.
     pub fn drawn(&self, subjects: &[Subject]) -> String {
-        let parts = [self.strengths(subjects), self.truncations(subjects)];
+        let parts = [self.strengths(subjects), self.truncations_and_candidates(subjects)];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// ψ and the number of candidates of images from captions, for the note of a table.
+    pub fn truncations_and_candidates(&self, subjects: &[Subject]) -> String {
+        let psi = self.truncations(subjects);
+        match self.candidates {
+            1 => psi,
+            count => format!("{psi}, the best of {count} candidates according to the model"),
+        }
     }
 
     /// ψ of images from captions for the note of a table.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use burn::tensor::Tensor;
 
 use super::features::CHUNK;
+use super::illustrate::illustrate;
 use super::text::captioned_reference;
 use super::{EvaluationContext, Row, Subject, Table};
 use crate::error::Result;
@@ -96,9 +97,8 @@ pub fn table(
     let mut rows = Vec::new();
     for subject in subjects {
         let (mut sums, mut first) = (Sums::default(), setting.seed);
-        let guidance = setting.guidance(subject);
         for chunk in captions.chunks(CHUNK) {
-            let drawn = subject.text_to_image()?.illustrate(chunk, first, &guidance)?;
+            let drawn = illustrate(subject, chunk, first, setting)?;
             measure(&mut sums, picture::as_saved(drawn.images), chunk)?;
             first += chunk.len() as u64;
             progress(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::attributes::{AttributeSettings, ProbeSettings};
+use super::illustrate::MOST_CANDIDATES;
 use super::measures::Measure;
 use crate::data::Split;
 use crate::draws::SEED;
@@ -43,6 +44,8 @@ pub struct EvaluationRequest {
     /// Guidance strength of images from captions, in `[0, 1]`; `None` for the default of each
     /// model.
     pub strength: Option<f64>,
+    /// Number of images to draw per caption, of which the model keeps the best.
+    pub candidates: usize,
     /// Guidance strength of edits, in `[0, 1]`.
     pub edit_strength: f64,
     /// Number of projection steps that refine inversions before edits towards captions.
@@ -80,6 +83,7 @@ impl EvaluationRequest {
             samples: 3000,
             truncation: 1.0,
             strength: None,
+            candidates: 1,
             edit_strength: GuidanceSettings::for_edits().strength,
             edit_project: 0,
             project_space: ProjectSpace::Encoder,
@@ -104,6 +108,7 @@ impl EvaluationRequest {
                 .hint("give at least a few hundred samples"));
         }
         within("--samples", self.samples, FEWEST_SAMPLES..=MOST_SAMPLES)?;
+        within("--candidates", self.candidates, 1..=MOST_CANDIDATES)?;
         within("--edit-project", self.edit_project, 0..=MAX_STEPS)?;
         within("--edits", self.attributes.edits, 0..=MOST_SAMPLES)?;
         if !self.truncation.is_finite() {

@@ -111,6 +111,7 @@ pub fn evaluate_with(
     };
     let mut note = |text: String| events.emit(&Event::Note(text));
     let measures = checks::measures(request, &subjects, &archive, &mut note)?;
+    checks::candidates(request, &measures, &subjects)?;
     let setting = setting(request, &archive, first, device)?;
     let trained_elsewhere = checks::trained_elsewhere(&subjects, &setting)?;
     for text in checks::warnings(request, &measures, &subjects, &trained_elsewhere) {
@@ -203,6 +204,7 @@ fn setting<'a>(
         samples: request.samples,
         truncation: request.truncation,
         strength: request.strength,
+        candidates: request.candidates,
         editing,
         projection: ProjectSettings {
             steps: request.edit_project,
@@ -255,6 +257,7 @@ fn json(
         "samples": setting.samples,
         "truncation": setting.truncation,
         "strength": setting.strength,
+        "candidates": setting.candidates,
         "edit_strength": setting.editing.strength,
         "edit_project": setting.projection.steps,
         "project_space": setting.projection.space.name(),

@@ -4,6 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::features::CHUNK;
+use super::illustrate::illustrate;
 use super::quality::distances;
 use super::{EvaluationContext, FeatureExtractor, Row, Subject, Table};
 use crate::data::{Archive, Split, spread};
@@ -296,7 +297,7 @@ impl<'a> CaptionScorer<'a> {
              that reached the strength within {} steps",
             self.captions.len(),
             setting.split.name(),
-            setting.truncations(subjects),
+            setting.truncations_and_candidates(subjects),
             self.ranked.first().map_or(0, |ranked| ranked.len().saturating_sub(1)),
             self.extractor.note(),
             self.fitted,
@@ -316,12 +317,11 @@ impl<'a> CaptionScorer<'a> {
     ) -> Result<Row> {
         let (mut done, mut arrived) = (0, None);
         let what = format!("generating with {name}");
-        let guidance = setting.guidance(subject);
         let batches = self.captions.chunks(CHUNK).enumerate().map(|(chunk, captions)| {
             let first = setting.seed + (chunk * CHUNK) as u64;
             done += captions.len();
             progress(&what, done, self.captions.len());
-            let drawn = subject.text_to_image()?.illustrate(captions, first, &guidance)?;
+            let drawn = illustrate(subject, captions, first, setting)?;
             if let Some(count) = drawn.arrived {
                 *arrived.get_or_insert(0) += count;
             }
@@ -338,7 +338,8 @@ impl<'a> CaptionScorer<'a> {
         row.metrics.set("diversity", value);
         row.metrics.set("diversity_share", share);
         if let Some(count) = arrived {
-            row.metrics.set("arrived", count as f64 / self.captions.len() as f64);
+            row.metrics
+                .set("arrived", count as f64 / (self.captions.len() * setting.candidates) as f64);
         }
         Ok(row)
     }
@@ -467,7 +468,7 @@ fn diversities(
     for (i, caption) in captions[..few].iter().enumerate() {
         let same = vec![*caption; PICTURES];
         let first = setting.seed + (i * PICTURES) as u64;
-        let drawn = subject.text_to_image()?.illustrate(&same, first, &guidance)?;
+        let drawn = illustrate(subject, &same, first, setting)?;
         of_captions += diversity(perceptual, drawn.images)?;
     }
     let sampler = subject.sampler()?;

@@ -161,6 +161,7 @@ pub fn open(
         samples: SAMPLES,
         truncation: 1.0,
         strength: None,
+        candidates: 1,
         editing: Default::default(),
         projection: Default::default(),
         edit_bands: false,

@@ -60,6 +60,16 @@ pub trait TextToImage: Send + Sync {
         settings: &GuidanceSettings,
     ) -> Result<Illustrated>;
 
+    /// How well each of the images `[N, 3, res, res]` agrees with its caption, as far as the model
+    /// itself can tell; a higher number is better. [`Draw::keep`] keeps images by the same measure.
+    ///
+    /// # Errors
+    /// If the model cannot rank images, or if a caption cannot be read.
+    fn agreement(&self, _images: Tensor<4>, _captions: &[&str]) -> Result<Vec<f32>> {
+        Err(Error::user("this model cannot rank candidates")
+            .hint("use a model of `cigan align-text`, or one with encoders of `cigan train-damsm`"))
+    }
+
     /// Images `[N, 3, res, res]` of codes `[N, layers, dim]`.
     fn render(&self, codes: Tensor<3>) -> Tensor<4>;
 

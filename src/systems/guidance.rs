@@ -21,8 +21,9 @@ pub struct GuidanceSettings {
     pub steps: usize,
     /// Learning rate.
     pub lr: f64,
-    /// Fraction of the distance to the text that is closed, 0 to 1; at 1 all seeds give the same
-    /// image. At the default, images for a text keep at least 70 % of the variety of unguided
+    /// Fraction of the distance to the text that is closed, 0 to 1. At 1, codes equal the code of
+    /// the text along the directions in which texts differ; models without directions give the same
+    /// image for all seeds. At the default of these settings, images for a text keep at least 70 % of the variety of unguided
     /// samples (docs/RESULTS.md).
     pub strength: f64,
     /// Truncation ψ of the codes from which generation starts.

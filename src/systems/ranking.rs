@@ -79,6 +79,18 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// Cosine between each of the images `[N, 3, H, W]` and its caption.
+///
+/// # Errors
+/// If a caption cannot be read.
+pub fn cosines(
+    encoders: &dyn ImageTextSimilarity,
+    images: Tensor<4>,
+    captions: &[&str],
+) -> Result<Vec<f32>> {
+    Ok(to_vec((encoders.images(images) * encoders.texts(captions)?).sum_dim(1)))
+}
+
 /// Keeps the `keep` images that agree best with the prompt, best first. `render` draws codes
 /// `[N, layers, dim]`.
 ///

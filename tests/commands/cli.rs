@@ -13,6 +13,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use cigan::model::Model;
 use cigan::systems;
 use cigan::systems::cigan::inversion::section::load_encoder;
+use cigan::systems::cigan::text::directions::Directions;
 use cigan::systems::cigan::text::section::load_text;
 use cigan::systems::requests::REFINEMENT;
 use cigan::systems::stylegan::Noise;
@@ -234,6 +235,7 @@ fn the_default_strength_is_measured(cigan: &Cigan, model: &str, run: &Path) {
     // A model of an earlier version has no strength of its own.
     let mut old = Model::open(&newest).unwrap();
     old.remove_text("strength");
+    old.remove_tensor("text_directions");
     let path = cigan.path("old.safetensors");
     old.into_file().write(Path::new(&path)).unwrap();
     assert_eq!(draw(&path, &[]), "0.2");
@@ -310,10 +312,13 @@ fn the_best_text_encoder_is_kept(cigan: &Cigan, inverted: &str, data: &str) {
     let most = found.iter().map(|(sum, _)| *sum).fold(0.0, f64::max);
     let least = found.iter().map(|(sum, _)| *sum).fold(f64::INFINITY, f64::min);
     assert!(most > least, "{found:?}");
-    // Only the best and the newest model have a default strength, which is measured at the end.
+    // Only the best and the newest model have directions and a default strength, which come at the end.
+    let directions = Model::open(&run).unwrap().tensor("text_directions").unwrap().shape.clone();
+    assert!(directions[0] >= 1 && directions[0] <= directions[1], "{directions:?}");
     let content = |name: &str| {
         let mut model = Model::open(run.join(name)).unwrap();
         model.remove_text("strength");
+        model.remove_tensor("text_directions");
         model.into_file()
     };
     let best = content("best.safetensors");
@@ -357,7 +362,7 @@ fn retrained_inversion(cigan: &Cigan, model: &str, data: &str) {
     assert_eq!(left, 0, "a rejected command left a run folder");
 }
 
-/// ‖E(G(w)) − t‖ of every code of a file, in the order of the file.
+/// ‖E(G(w)) − t‖ of every code of a file along the directions of texts, in the order of the file.
 fn distances_to_text(model: &str, text: &str, codes: &str) -> Vec<f32> {
     let device = Device::flex();
     let model = Model::open(model).unwrap();
@@ -371,7 +376,11 @@ fn distances_to_text(model: &str, text: &str, codes: &str) -> Vec<f32> {
     let w: Tensor<3> = Tensor::from_data(TensorData::new(w, [n, 1, dim]), &device);
     let ws = w.expand([n, generator.synthesis.num_ws(), dim]);
     let seen = encoder.forward(generator.synthesize(ws, &Noise::Const));
-    let squares = (seen - target).powi_scalar(2).reshape([n, dim]).sum_dim(1);
+    let goal = match Directions::load(&model, dim, &device).unwrap() {
+        Some(directions) => directions.goal(seen.clone(), target),
+        None => target,
+    };
+    let squares = (seen - goal).powi_scalar(2).reshape([n, dim]).sum_dim(1);
     squares.sqrt().into_data().try_to_vec().unwrap()
 }
 

@@ -148,7 +148,12 @@ fn evaluation_measures_models_and_controls() {
     }
     let arrived = |row: &Value| number(row, "arrived");
     assert!(arrived(&rows[0]) == 1.0 && arrived(&rows[1]) > 0.0, "{rows:?}");
-    let far = evaluate(&["--metrics", "text", "--model", stage3, "--strength", "1"]).ok().json();
+    // Without directions, the way to the text is too long for 200 steps.
+    let mut model = cigan::model::Model::open(stage3).unwrap();
+    model.remove_tensor("text_directions");
+    let older = cigan.path("older.safetensors");
+    model.into_file().write(&older).unwrap();
+    let far = evaluate(&["--metrics", "text", "--model", &older, "--strength", "1"]).ok().json();
     let rows = table(&far, "Images from captions");
     assert!(arrived(&rows[0]) < 1.0, "some codes need more than 200 steps: {rows:?}");
     let codes = table(&way, "Text codes");
@@ -170,6 +175,25 @@ fn evaluation_measures_models_and_controls() {
     let rows = table(&both, "Images from captions");
     assert_eq!(rows[0], table(&again, "Images from captions")[0]);
     assert!(number(&rows[1], "mean_rank") >= 1.0 && number(&rows[1], "diversity_share") > 0.0);
+    // The best of several candidates, of models that can rank them.
+    let words = ["--metrics", "text", "--candidates", "3"];
+    let best = evaluate(&[&words[..], &[stage3]].concat()).ok().json();
+    assert_eq!([&best, &again].map(|found| found["candidates"].as_u64()), [Some(3), Some(1)]);
+    let found = table(&best, "Images from captions");
+    assert_ne!(found[0], rows[0], "other seeds, and other images");
+    assert!((0.0..=1.0).contains(&arrived(&found[0])), "{found:?}");
+    assert_eq!(found[1..], rows[2..], "the controls stay the same");
+    assert!(best.to_string().contains("the best of 3 candidates"), "the note says so");
+    evaluate(&[&words[..], &[stage3, conditional]].concat())
+        .fails(1)
+        .says("--candidates 3")
+        .says("cannot rank")
+        .hints();
+    let words = ["--metrics", "samples", stage1, "--candidates", "3"];
+    evaluate(&words).ok().says("--candidates has no effect").says("text, colours");
+    for count in ["0", "1001"] {
+        evaluate(&[stage3, "--candidates", count]).fails(1).says("--candidates").hints();
+    }
     let out = cigan.path("conditional");
     let words = ["--model", conditional, "--out", &out, "--strengths", "0,0.5", "--force"];
     let alone = evaluate(&words).ok().json();

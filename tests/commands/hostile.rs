@@ -102,8 +102,8 @@ fn change_tensors(model: &Model) {
     let whole = model.file().clone();
     for (name, tensor) in &whole.tensors {
         // These are only needed for edits or samples, whose absence is no error here.
-        let optional =
-            name.starts_with("D.") || ["perceptual_units", "M_captions"].contains(&name.as_str());
+        let optional = name.starts_with("D.")
+            || ["perceptual_units", "M_captions", "text_directions"].contains(&name.as_str());
         let values = tensor.to_f32();
         let mut poisoned = values.clone();
         poisoned[0] = f32::NAN;
@@ -149,7 +149,9 @@ fn child() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
-    let (first, second, third) = (ci_gan(16), text_conditional(16), gan_int_cls(16));
+    let (mut first, second, third) = (ci_gan(16), text_conditional(16), gan_int_cls(16));
+    let direction = HostTensor::f32([1, 8], vec![0.6, 0.8, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
+    first.put_tensor("text_directions", direction);
     assert_eq!(used(first.file().clone(), "as built"), None);
     assert_eq!(used(second.file().clone(), "as built"), None);
     assert_eq!(used(third.file().clone(), "as built"), None);

@@ -9,6 +9,7 @@ mod cli;
 mod clip;
 mod clip2gan;
 mod demo;
+mod directions;
 mod evaluate;
 mod hostile;
 mod integrity;

@@ -10,6 +10,7 @@ use super::truth::{Heads, Tally, claims};
 use crate::data::synth::Colour;
 use crate::error::Result;
 use crate::evaluation::features::CHUNK;
+use crate::evaluation::illustrate::illustrate;
 use crate::evaluation::{EvaluationContext, Row, Subject, Table, quality};
 use crate::picture;
 use crate::systems::TextCodes;
@@ -146,7 +147,7 @@ pub fn prompts(
         let (strength, psi) = (guidance.strength, guidance.truncation);
         let Some(space) = subject.text_codes() else {
             for (label, prompts) in &sets {
-                let tally = drawn_directly(subject, probe, prompts, setting)?;
+                let tally = from_prompts(subject, probe, prompts, setting)?;
                 rows.push(row(format!("{}, {label}: directly", subject.name), &tally));
             }
             continue;
@@ -172,7 +173,8 @@ pub fn prompts(
             add("G(mean code)".into(), judged(vec![mean.clone()]));
             add("G(T(text))".into(), judged(vec![text.clone()]));
             add(format!("mean code, strength {strength}"), judged(guided(&mean)?));
-            add(format!("text, strength {strength}"), judged(guided(&text)?));
+            let tally = from_prompts(subject, probe, prompts, setting)?;
+            add(format!("text, strength {strength}"), tally);
             let [_, layers, _] = text.dims();
             let alone =
                 each_seed(prompts.len(), setting).map(|seeds| space.starts(&seeds, layers, psi));
@@ -183,10 +185,16 @@ pub fn prompts(
     Ok(Table {
         title: "Attributes of images from prompts".into(),
         note: format!(
-            "share of the prompt's attributes that the probe reads in the images: {} prompts of one attribute and {} of three, {SEEDS} images each, {}; complete: share of images with all attributes correct, by chance 1/{} for one and 1/{} for three; mean code: instead of T(text), the mean of E(x) over training images with the attribute (for three: the sum of their offsets from the overall mean), which is less extreme than the codes of single images; no text: the seeds alone",
+            "share of the prompt's attributes that the probe reads in the images: {} prompts of one attribute and {} of three, {SEEDS} images each, {}{}; complete: share of images with all attributes correct, by chance 1/{} for one and 1/{} for three; mean code: instead of T(text), the mean of E(x) over training images with the attribute (for three: the sum of their offsets from the overall mean), which is less extreme than the codes of single images; no text: the seeds alone",
             sets[0].1.len(),
             sets[1].1.len(),
             setting.truncations(subjects),
+            match setting.candidates {
+                1 => String::new(),
+                count => format!(
+                    "; images of the rows `text, strength` and `directly` are the best of {count} candidates according to the model"
+                ),
+            },
             Colour::ALL.len(),
             Colour::ALL.len().pow(3),
         ),
@@ -201,9 +209,8 @@ fn row(name: String, tally: &Tally) -> Row {
     row
 }
 
-/// Tally of the images that a text-conditional model generates from the prompts, with the same
-/// seeds.
-fn drawn_directly(
+/// Tally of the images that a model generates from the prompts, with the same seeds.
+fn from_prompts(
     subject: &Subject,
     probe: &Probe,
     prompts: &[Prompt],
@@ -211,9 +218,8 @@ fn drawn_directly(
 ) -> Result<Tally> {
     let texts: Vec<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
     let mut tally = Tally::new();
-    let guidance = setting.guidance(subject);
     for seeds in each_seed(prompts.len(), setting) {
-        let drawn = subject.text_to_image()?.illustrate(&texts, seeds[0], &guidance)?;
+        let drawn = illustrate(subject, &texts, seeds[0], setting)?;
         for (read, prompt) in probe.read(drawn.images).iter().zip(prompts) {
             tally.add(read, &prompt.claims);
         }

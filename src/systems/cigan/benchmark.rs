@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::{Map, Value};
 
 use super::guidance::edit::Edit;
-use super::guidance::generate::generate;
+use super::guidance::generate::Generation;
 use crate::draws;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -84,6 +84,7 @@ impl Benchmark for GuidanceBenchmark {
                 let edit = Edit {
                     generator: &generator,
                     perceptual: &perceptual,
+                    directions: None,
                     similar: None,
                     settings: &guidance,
                     layers: None,
@@ -92,7 +93,14 @@ impl Benchmark for GuidanceBenchmark {
                 let change = Change::To(text.clone());
                 edit.run(images.clone(), codes.clone(), &change, |_| true)?
             } else {
-                generate(&generator, text.clone(), codes.clone(), None, &guidance, &[], |_| true)?
+                let generation = Generation {
+                    generator: &generator,
+                    directions: None,
+                    similar: None,
+                    settings: &guidance,
+                    marks: &[],
+                };
+                generation.run(text.clone(), codes.clone(), |_| true)?
             };
             to_vec(render(&generator, guided.codes.clone()));
             Ok(guided)

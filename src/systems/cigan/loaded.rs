@@ -6,19 +6,21 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::{Device, Tensor};
 
 use super::guidance::edit::Edit;
-use super::guidance::generate::{distances_to_text, generate};
+use super::guidance::generate::Generation;
 use super::guidance::similarity::Similar;
 use super::inversion::Encoder;
 use super::inversion::evaluate::cycle_error;
 use super::inversion::project::Projector;
 use super::inversion::section::{PERCEPTUAL_UNITS, load_encoder, no_units, perceptual_of};
 use super::text::TEXT;
+use super::text::directions::Directions;
 use super::text::section::{default_strength, load_text};
 use crate::data::Archive;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::language::{PromptTokenizer, TextEncoder, Tokenizer, WeightedPrompt};
 use crate::model::Model;
+use crate::nn::params::to_vec;
 use crate::picture;
 use crate::systems::gan::latents;
 use crate::systems::guidance::{GuidanceSettings, Guided};
@@ -50,12 +52,17 @@ pub(super) struct LoadedCiGan {
     trained_with: Option<String>,
     /// The strength that was measured for this model.
     strength: Option<f64>,
+    /// The directions along which codes move towards a text; all if `None`.
+    directions: Option<Directions>,
 }
 
 impl LoadedCiGan {
     pub fn open(model: &Model, device: &Device) -> Result<Self> {
+        let base = LoadedStylegan::open(model, device)?;
+        let w_dim = base.generator().mapping.w_dim();
         Ok(Self {
-            base: LoadedStylegan::open(model, device)?,
+            directions: Directions::load(model, w_dim, device)?,
+            base,
             encoder: load_encoder(model, device)?,
             text: match model.has(&TEXT) {
                 true => Some(load_text(model, device)?),
@@ -105,6 +112,28 @@ impl LoadedCiGan {
         WeightedPrompt::parse(prompt)?.code(|texts| self.texts(texts))
     }
 
+    /// Replaces the directions along which codes move towards a text.
+    pub(super) fn move_along(&mut self, directions: Directions) {
+        self.directions = Some(directions);
+    }
+
+    /// The directions along which codes move towards a text; all if `None`.
+    pub(super) fn directions(&self) -> Option<&Directions> {
+        self.directions.as_ref()
+    }
+
+    /// Distances between the codes E(x) of images x `[N, 3, res, res]` and codes of texts, of which
+    /// there is one for all or one for each, along the directions.
+    fn distances(&self, images: Tensor<4>, texts: Tensor<3>) -> Vec<f32> {
+        let codes = self.encoder.forward(images);
+        let gap = match &self.directions {
+            Some(directions) => directions.goal(codes.clone(), texts) - codes,
+            None => codes - texts,
+        };
+        let [n, layers, dim] = gap.dims();
+        to_vec(gap.powi_scalar(2).reshape([n, layers * dim]).sum_dim(1).sqrt())
+    }
+
     fn edited(
         &self,
         images: Tensor<4>,
@@ -117,6 +146,7 @@ impl LoadedCiGan {
         let edit = Edit {
             generator: self.generator(),
             perceptual: LoadedCiGan::perceptual(self)?,
+            directions: self.directions.as_ref(),
             similar,
             settings: settings.guidance,
             layers: settings.layers.clone(),
@@ -220,11 +250,16 @@ impl TextToImage for LoadedCiGan {
         let layers = text.dims()[1];
         let start = starts(self.generator(), draw.seeds, draw.vary, layers, psi, self.device());
         let similar = similar(draw.similarity, Change::To(draw.prompt), draw.settings)?;
-        let (generator, similar) = (self.generator(), similar.as_ref());
-        let guided =
-            generate(generator, text.clone(), start, similar, draw.settings, draw.marks, |step| {
-                observe(&DrawStep { index: step.index, codes: step.codes })
-            })?;
+        let generation = Generation {
+            generator: self.generator(),
+            directions: self.directions.as_ref(),
+            similar: similar.as_ref(),
+            settings: draw.settings,
+            marks: draw.marks,
+        };
+        let guided = generation.run(text.clone(), start, |step| {
+            observe(&DrawStep { index: step.index, codes: step.codes })
+        })?;
         let drawn = Drawn {
             seeds: draw.seeds.to_vec(),
             marked: guided.marked.clone(),
@@ -234,10 +269,7 @@ impl TextToImage for LoadedCiGan {
         let Some(keep) = draw.keep else { return Ok(drawn) };
         let chunks = drawn.codes.clone().split(CHUNK, 0).into_iter();
         let distances: Vec<f32> = chunks
-            .flat_map(|codes| {
-                let images = LatentSpace::render(self, codes);
-                distances_to_text(&self.encoder, images, text.clone())
-            })
+            .flat_map(|codes| self.distances(LatentSpace::render(self, codes), text.clone()))
             .collect();
         Ok(drawn.nearest(&distances, keep))
     }
@@ -254,6 +286,11 @@ impl TextToImage for LoadedCiGan {
         let guided = self.pull(start, text, settings)?;
         let arrived = Some(captions.len() - guided.short());
         Ok(Illustrated { images: LatentSpace::render(self, guided.codes), arrived })
+    }
+
+    fn agreement(&self, images: Tensor<4>, captions: &[&str]) -> Result<Vec<f32>> {
+        let distances = self.distances(images, self.texts(captions)?);
+        Ok(distances.into_iter().map(|distance| -distance).collect())
     }
 
     fn render(&self, codes: Tensor<3>) -> Tensor<4> {
@@ -379,7 +416,14 @@ impl TextCodes for LoadedCiGan {
         text: Tensor<3>,
         settings: &GuidanceSettings,
     ) -> Result<Guided> {
-        generate(self.generator(), text, start, None, settings, &[], |_| true)
+        let generation = Generation {
+            generator: self.generator(),
+            directions: self.directions.as_ref(),
+            similar: None,
+            settings,
+            marks: &[],
+        };
+        generation.run(text, start, |_| true)
     }
 
     fn edit_codes(

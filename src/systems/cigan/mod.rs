@@ -2,6 +2,7 @@
 //! unconditional [`stylegan`](super::stylegan) (§3.1).
 
 mod benchmark;
+mod complete;
 pub mod guidance;
 pub mod inversion;
 mod loaded;

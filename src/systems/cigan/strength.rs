@@ -1,25 +1,20 @@
 //! The default strength of a model, chosen by measurement once its text encoder is trained.
 //!
-//! With a larger strength, images show the text better and become more alike. How fast depends on
-//! the model, so one number does not suit all. The default is the smallest strength at which
-//! another text changes an image as much as another seed does. Below it, images for different texts
-//! look alike; above it, images for one text do.
+//! With a larger strength, images show the text better, become more alike and look less real. How
+//! fast depends on the model, so one number does not suit all. The default is the smallest strength
+//! at which another text changes an image by half the mean distance between two samples. Below it,
+//! images for different texts look alike.
 
-use std::path::{Path, PathBuf};
+use burn::tensor::Tensor;
 
-use burn::tensor::{Device, Tensor};
-
-use super::guidance::generate::generate;
+use super::guidance::generate::Generation;
 use super::loaded::LoadedCiGan;
-use super::text::section::STRENGTH;
 use crate::data::{Archive, Split, spread};
 use crate::error::Result;
 use crate::language::captions::evaluable;
 use crate::metrics::diversity::diversity;
-use crate::model::Model;
 use crate::nn::contrast::squared_distances;
 use crate::nn::params::to_vec;
-use crate::run_files::{BEST, newest_model};
 use crate::systems::guidance::{GuidanceSettings, MIN_DIVERSITY};
 use crate::systems::retrieval::flat;
 use crate::systems::{LatentSpace, Loaded, TextCodes};
@@ -31,6 +26,8 @@ const STRENGTHS: [f64; 6] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
 const CAPTIONS: usize = 16;
 /// Fewest captions for a measurement.
 const FEWEST: usize = 2;
+/// Smallest effect of a text that counts as visible, relative to the mean distance between two samples.
+const VISIBLE: f64 = 0.5;
 /// Images for a caption. All captions have the same seeds, so that images can be compared by text.
 const IMAGES: u64 = 10;
 
@@ -61,64 +58,37 @@ impl Measured {
     }
 }
 
-/// Measures the models of a finished run of `align-text` and stores their default strengths. Models
-/// that already have one stay as they are.
+/// Measures the default strength of a model with held-out captions. `None` if it has no perceptual
+/// features, or if a signal stopped the measurement.
 ///
 /// # Errors
-/// If a model cannot be read or written, or the archive cannot be read.
-pub(super) fn store(
-    run: &Path,
-    archive: &Archive,
-    device: &Device,
+/// If the model cannot draw.
+pub(super) fn default_strength(
+    loaded: &LoadedCiGan,
+    name: &str,
+    captions: &[&str],
     context: &mut Context,
-) -> Result<()> {
-    let captions = captions(archive);
-    if captions.len() < FEWEST {
-        context.note(
-            "the default strength is not measured, because too few held-out images have captions",
-        );
-        return Ok(());
+) -> Result<Option<f64>> {
+    let Some(measured) = measure(loaded, captions, context)? else { return Ok(None) };
+    for at in &measured {
+        context.events.emit(&Event::Detail(format!("strength {}", at.describe(captions.len()))));
     }
-    let best = run.join(BEST);
-    let paths: Vec<PathBuf> =
-        [newest_model(run)?].into_iter().chain(best.is_file().then_some(best)).collect();
-    for path in paths {
-        let mut model = Model::open(&path)?;
-        if model.text(STRENGTH).is_some() {
-            continue;
-        }
-        let loaded = LoadedCiGan::open(&model, device)?;
-        let Some(measured) = measure(&loaded, &captions, context)? else {
-            if context.interrupt.requested().is_some() {
-                context.note("the default strength is not measured yet; --resume measures it");
-            }
-            return Ok(());
-        };
-        for at in &measured {
-            context
-                .events
-                .emit(&Event::Detail(format!("strength {}", at.describe(captions.len()))));
-        }
-        let chosen = choose(&measured);
-        model.set_text(STRENGTH, chosen.strength.to_string());
-        model.into_file().sealed().write(&path)?;
-        let name = path.file_name().unwrap_or_default().display().to_string();
-        context.note(format!("{name}: default strength {}", chosen.describe(captions.len())));
-    }
-    Ok(())
+    let chosen = choose(&measured);
+    context.note(format!("{name}: default strength {}", chosen.describe(captions.len())));
+    Ok(Some(chosen.strength))
 }
 
-/// Captions of held-out images, evenly spread.
-fn captions(archive: &Archive) -> Vec<&str> {
+/// Captions of held-out images for the measurement, evenly spread. `None` if there are too few.
+pub(super) fn captions(archive: &Archive) -> Option<Vec<&str>> {
     let images = spread(&evaluable(archive, Split::Val), CAPTIONS);
-    images.into_iter().map(|image| archive.images()[image].captions[0].as_str()).collect()
+    let of = |image: usize| archive.images()[image].captions[0].as_str();
+    (images.len() >= FEWEST).then(|| images.into_iter().map(of).collect())
 }
 
-/// The smallest strength at which the text has as much effect as the seed. If it has less effect at
-/// every strength, the one that shows the texts best among those that keep enough diversity, or the
-/// smallest.
+/// The smallest strength at which the effect of the text is at least [`VISIBLE`]. If there is none,
+/// the one that shows the texts best among those that keep enough diversity, or the smallest.
 fn choose(measured: &[Measured]) -> Measured {
-    let visible = measured.iter().find(|at| at.effect >= at.diversity && at.effect > 0.0);
+    let visible = measured.iter().find(|at| at.effect >= VISIBLE);
     let varied = measured.iter().filter(|at| at.diversity >= MIN_DIVERSITY);
     // Of equal ranks, the first: the smallest strength.
     let best = varied.min_by(|a, b| a.rank.total_cmp(&b.rank));
@@ -152,8 +122,14 @@ fn measure(
         }
         context.progress("measuring the default strength", caption, captions.len());
         let text = texts.clone().narrow(0, caption, 1);
-        let start = start.clone();
-        let guided = generate(loaded.generator(), text, start, None, &settings, &marks, |_| true)?;
+        let generation = Generation {
+            generator: loaded.generator(),
+            directions: loaded.directions(),
+            similar: None,
+            settings: &settings,
+            marks: &marks,
+        };
+        let guided = generation.run(text, start.clone(), |_| true)?;
         let render = |codes| LatentSpace::render(loaded, codes);
         let images: Vec<Tensor<4>> = guided.marked.into_iter().map(render).collect();
         for (at, images) in images.iter().enumerate() {
@@ -197,6 +173,8 @@ fn mean_rank(codes: Tensor<3>, texts: &Tensor<3>, own: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
 
     #[test]
@@ -205,7 +183,9 @@ mod tests {
         let all = [at(0.1, 0.1, 0.9), at(0.2, 0.3, 0.8), at(0.3, 0.6, 0.6), at(0.4, 0.9, 0.4)];
         assert_eq!(choose(&all).strength, 0.3);
         assert_eq!(choose(&all[3..]).strength, 0.4);
-        assert_eq!(choose(&[at(0.1, 0.0, 0.0), at(0.2, 0.1, 0.0)]).strength, 0.2, "no effect");
+        // Where the seed has little effect, a small effect of the text is still not visible.
+        assert_eq!(choose(&[at(0.1, 0.3, 0.1), at(0.2, 0.5, 0.1)]).strength, 0.2);
+        assert_eq!(choose(&[at(0.1, 0.0, 0.0), at(0.2, 0.1, 0.0)]).strength, 0.1, "no effect");
     }
 
     #[test]

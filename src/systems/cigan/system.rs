@@ -4,10 +4,10 @@ use burn::tensor::Device;
 use toml::Value;
 
 use super::benchmark::GuidanceBenchmark;
+use super::complete::complete;
 use super::inversion::INVERSION;
 use super::inversion::stage::Invert;
 use super::loaded::LoadedCiGan;
-use super::strength;
 use super::text::TEXT;
 use super::text::stage::AlignText;
 use crate::error::Result;
@@ -128,7 +128,7 @@ impl System for CiGan {
     }
 
     fn stages(&self) -> &'static [&'static dyn Stage] {
-        &[&Invert, &AlignText { after: strength::store }]
+        &[&Invert, &AlignText { after: complete }]
     }
 
     fn pipeline(&self) -> Option<&'static Pipeline> {

@@ -17,7 +17,7 @@ use crate::picture;
 use crate::systems::cigan::inversion::section::{E, load_encoder};
 use crate::systems::cigan::inversion::{Encoder, INVERSION};
 use crate::systems::guidance::{GuidanceSettings, Guided};
-use crate::systems::ranking::{Judge, best};
+use crate::systems::ranking::{Judge, best, cosines};
 use crate::systems::requests::{
     Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStart, EditStep, Edited,
     Illustrated, check_layers, within_layers,
@@ -187,6 +187,10 @@ impl TextToImage for LoadedClip2Gan {
         let seeds: Vec<u64> = (first..).take(captions.len()).collect();
         let codes = self.of_captions(captions, &seeds, settings.truncation)?;
         Ok(Illustrated { images: self.render(codes), arrived: None })
+    }
+
+    fn agreement(&self, images: Tensor<4>, captions: &[&str]) -> Result<Vec<f32>> {
+        cosines(Loaded::similarity(self)?, images, captions)
     }
 
     fn render(&self, codes: Tensor<3>) -> Tensor<4> {

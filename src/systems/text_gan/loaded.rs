@@ -18,7 +18,7 @@ use crate::nn::params::indices;
 use crate::systems::damsm::Damsm;
 use crate::systems::gan::latents;
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::ranking::{Judge, best};
+use crate::systems::ranking::{Judge, best, cosines};
 use crate::systems::requests::{Draw, DrawStep, Drawn, Illustrated, Vary};
 use crate::systems::system::check_scale;
 use crate::systems::{
@@ -206,6 +206,10 @@ impl<G: CaptionGenerator + 'static> TextToImage for LoadedTextGan<G> {
             images: self.images(&seeds, settings.truncation, captions),
             arrived: None,
         })
+    }
+
+    fn agreement(&self, images: Tensor<4>, captions: &[&str]) -> Result<Vec<f32>> {
+        cosines(Loaded::similarity(self)?, images, captions)
     }
 
     fn render(&self, codes: Tensor<3>) -> Tensor<4> {

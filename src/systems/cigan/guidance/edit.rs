@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use super::objective::{Guidance, GuidanceStep, Preserve};
 use super::similarity::Similar;
 use crate::error::Result;
+use crate::systems::cigan::text::directions::Directions;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::{Change, check_layers};
 use crate::systems::stylegan::Generator;
@@ -19,6 +20,9 @@ pub struct Edit<'a> {
     pub generator: &'a Generator,
     /// Perceptual distance that preserves the image.
     pub perceptual: &'a Perceptual,
+    /// The directions in which texts differ; the goal of a single text lies along these, or in all if
+    /// `None`. On the way, codes may turn aside to preserve the image.
+    pub directions: Option<&'a Directions>,
     /// The text that images are to agree with according to other encoders, if there are any.
     pub similar: Option<&'a Similar<'a>>,
     /// Steps, learning rate, strength and λ.
@@ -58,9 +62,10 @@ impl Edit<'_> {
         }
         let [n, layers, dim] = codes.dims();
         let each = |t: &Tensor<3>| t.clone().expand([n, layers, dim]);
-        let target = match change {
-            Change::To(text) => each(text),
-            Change::Between { from, to } => codes.clone() + each(to) - each(from),
+        let target = match (change, self.directions) {
+            (Change::To(text), Some(directions)) => directions.goal(codes.clone(), each(text)),
+            (Change::To(text), None) => each(text),
+            (Change::Between { from, to }, _) => codes.clone() + each(to) - each(from),
         };
         let guidance = Guidance {
             generator: self.generator,
@@ -71,6 +76,7 @@ impl Edit<'_> {
                 weight: self.settings.preserve,
             }),
             similar: self.similar,
+            directions: None,
             layers: self.layers.clone(),
             marks: self.marks,
         };
@@ -102,7 +108,7 @@ mod tests {
     use super::*;
     use crate::nn::Init;
     use crate::nn::params::to_vec;
-    use crate::systems::cigan::guidance::generate::generate;
+    use crate::systems::cigan::guidance::generate::Generation;
     use crate::systems::stylegan::sample::{render, starts};
     use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, NetworkSettings};
 
@@ -111,6 +117,7 @@ mod tests {
         perceptual: Perceptual,
         codes: Tensor<3>,
         texts: [Tensor<3>; 2],
+        directions: Option<Directions>,
     }
 
     impl Fixture {
@@ -132,7 +139,19 @@ mod tests {
             let perceptual =
                 Perceptual::with_units(Box::new(features), vec![0.01; layers], &device).unwrap();
             let texts = [7, 8].map(|seed| starts(&generator, &[seed], None, 1, 1.0, &device));
-            Self { generator, perceptual, codes, texts }
+            Self { generator, perceptual, codes, texts, directions: None }
+        }
+
+        fn generate(
+            &self,
+            text: Tensor<3>,
+            start: Tensor<3>,
+            settings: &GuidanceSettings,
+        ) -> Guided {
+            let (generator, directions) = (&self.generator, self.directions.as_ref());
+            Generation { generator, directions, similar: None, settings, marks: &[] }
+                .run(text, start, |_| true)
+                .unwrap()
         }
 
         fn run(
@@ -144,7 +163,8 @@ mod tests {
             observe: impl FnMut(&GuidanceStep) -> bool,
         ) -> Guided {
             let (generator, perceptual) = (&self.generator, &self.perceptual);
-            let edit = Edit { generator, perceptual, similar: None, settings, layers, marks };
+            let (directions, similar) = (self.directions.as_ref(), None);
+            let edit = Edit { generator, perceptual, directions, similar, settings, layers, marks };
             let images = render(generator, self.codes.clone());
             edit.run(images, self.codes.clone(), change, observe).unwrap()
         }
@@ -167,8 +187,7 @@ mod tests {
         for strength in [0.0, 0.25, 0.7, 1.0] {
             let settings = settings(strength, 0.0);
             let start = fixture.codes.clone();
-            let g = &fixture.generator;
-            let guided = generate(g, text.clone(), start, None, &settings, &[], |_| true).unwrap();
+            let guided = fixture.generate(text.clone(), start, &settings);
             assert_eq!(guided.short(), 0);
             let after = norms(guided.codes - text.clone());
             // Adam's steps have a minimum size, so a code stops within lr·√dim/2 of the text.
@@ -223,6 +242,47 @@ mod tests {
         for (after, before) in after.iter().zip(before) {
             assert!((after - 0.5 * before).abs() < 1e-3, "{after}, not half of {before}");
         }
+    }
+
+    /// Adam scales the numbers of a code one by one, but may not lead away from the directions.
+    #[test]
+    fn codes_move_along_oblique_directions_only() {
+        let mut fixture = Fixture::new();
+        // The texts of the directions differ in two oblique directions of the eight.
+        let oblique = |a: f32, b: f32| {
+            [0.6 * a, 0.8 * a, 0.1 * b, -0.2 * b, 0.3 * b, 0.0, 0.9 * b, 0.1 * (a - b)]
+        };
+        let texts = [oblique(1.0, 2.0), oblique(-3.0, 1.0), oblique(0.5, -2.5), oblique(2.0, 0.0)];
+        let device = fixture.codes.device();
+        let spread = Tensor::<1>::from_floats(texts.concat().as_slice(), &device);
+        let directions = Directions::of(spread.reshape([4, 1, 8])).unwrap();
+        assert_eq!(directions.count(), 2);
+        fixture.directions = Some(directions.clone());
+        let (start, text) = (fixture.codes.clone(), fixture.texts[0].clone());
+        let gap = text.clone().expand([3, 1, 8]) - start.clone();
+        let whole = norms(directions.along(gap.clone()));
+        let moved = fixture.generate(text.clone(), start.clone(), &settings(0.3, 0.0)).codes
+            - start.clone();
+        let across = norms(moved.clone() - directions.along(moved.clone()));
+        assert!(across.iter().all(|across| *across < 1e-4), "{across:?}");
+        let left = norms(directions.along(gap.clone() - moved));
+        for (left, whole) in left.iter().zip(&whole) {
+            assert!((left - 0.7 * whole).abs() < 1e-3, "{left} of {whole}");
+        }
+        // An edit has the same goal, but may take another way to preserve the image.
+        let edited = |strength: f64, preserve: f64| {
+            let change = Change::To(text.clone());
+            fixture.run(&settings(strength, preserve), None, &change, &[], |_| true).codes
+                - start.clone()
+        };
+        let missed = norms(edited(1.0, 0.0) - directions.along(gap.clone()));
+        assert!(
+            missed.iter().zip(&whole).all(|(missed, whole)| *missed <= 0.05 * whole),
+            "{missed:?}"
+        );
+        let moved = edited(0.3, 1.0);
+        let across = norms(moved.clone() - directions.along(moved));
+        assert!(across.iter().all(|across| *across > 1e-3), "{across:?}");
     }
 
     #[test]

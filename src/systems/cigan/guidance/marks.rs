@@ -90,7 +90,7 @@ impl Marks {
         let mut strengths: Vec<f64> = marks.iter().copied().chain([strength]).collect();
         if let Some(bad) = strengths.iter().find(|s| !(0.0..=1.0).contains(*s)) {
             return Err(Error::user(format!("strength {bad}: not from 0 to 1"))
-                .hint("0 is the start, 1 is the code of the text"));
+                .hint("0 is the start, 1 is the goal"));
         }
         strengths.sort_by(f64::total_cmp);
         strengths.dedup();

@@ -10,6 +10,7 @@ use super::similarity::{Similar, orthogonal};
 use crate::error::{Error, Result};
 use crate::nn::adam::LatentAdam;
 use crate::nn::params::to_vec;
+use crate::systems::cigan::text::directions::Directions;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::{Generator, Noise};
@@ -35,6 +36,8 @@ pub struct Guidance<'a> {
     pub preserve: Option<Preserve<'a>>,
     /// The text that images are to agree with according to other encoders, if there are any.
     pub similar: Option<&'a Similar<'a>>,
+    /// The directions along which codes move, in which their targets differ from them; all if `None`.
+    pub directions: Option<&'a Directions>,
     /// Layers of a code that move; all if `None`.
     pub layers: Option<RangeInclusive<usize>>,
     /// Further strengths, 0 to 1 in any order, at which to record the codes.
@@ -83,7 +86,11 @@ impl Guidance<'_> {
                 break;
             }
             let gradient = self.gradient(index, &codes, &target, features.as_deref())?;
-            let next = adam.step(codes.clone(), gradient.clone());
+            let mut next = adam.step(codes.clone(), gradient.clone());
+            if let Some(directions) = self.directions {
+                // Adam scales every number of a code by itself, which turns the step.
+                next = codes.clone() + directions.along(next - codes.clone());
+            }
             let step = next.clone() - codes.clone();
             let gap = codes.clone() - target.clone();
             let moves = moves(&step, gap, gradient).ok_or_else(|| diverged(index))?;

@@ -116,7 +116,7 @@ mod tests {
     use crate::nn::Init;
     use crate::nn::contrast::unit;
     use crate::nn::params::to_vec;
-    use crate::systems::cigan::guidance::generate::generate;
+    use crate::systems::cigan::guidance::generate::Generation;
     use crate::systems::damsm::{DamsmNetwork, ImageTower};
     use crate::systems::guidance::{GuidanceSettings, Guided};
     use crate::systems::stylegan::sample::{render, starts};
@@ -175,7 +175,10 @@ mod tests {
         let generator = generator();
         let settings = GuidanceSettings { steps: 2000, strength, ..Default::default() };
         let (start, text) = (codes(&generator, seeds), codes(&generator, &[TEXT]));
-        generate(&generator, text, start, similar, &settings, &[], |_| true).unwrap()
+        let (generator, settings) = (&generator, &settings);
+        Generation { generator, directions: None, similar, settings, marks: &[] }
+            .run(text, start, |_| true)
+            .unwrap()
     }
 
     /// A linear encoder, which is smooth: finite differences of a network with normalisations of small

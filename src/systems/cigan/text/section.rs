@@ -23,6 +23,10 @@ pub const VOCABULARY: &str = "vocabulary";
 /// Key of the default strength in a model. Models of earlier versions have none.
 pub const STRENGTH: &str = "strength";
 
+/// Name of the tensor with the [`Directions`](super::directions::Directions) of texts. Models of
+/// earlier versions have none.
+pub const DIRECTIONS: &str = "text_directions";
+
 /// The model section of stage 3, with T.
 pub static TEXT: Section = Section {
     name: "text",
@@ -30,7 +34,7 @@ pub static TEXT: Section = Section {
     networks: &[T],
     training_only: &[],
     texts: &[VOCABULARY, STRENGTH],
-    tensors: &[],
+    tensors: &[DIRECTIONS],
     fitted_to: &[&INVERSION],
 };
 

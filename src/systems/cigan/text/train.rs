@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 use super::losses::InfoNce;
-use super::section::{STRENGTH, Stored, T, TEXT, VOCABULARY};
+use super::section::{DIRECTIONS, STRENGTH, Stored, T, TEXT, VOCABULARY};
 use super::settings::Reader;
 use super::{TextEncoder, TextNetworkSettings, TextSettings, Tokenizer};
 use crate::data::{Archive, Sampler, Split, spread};
@@ -256,8 +256,9 @@ impl Trainer for TextTrainer {
     fn model(&mut self) -> Result<TensorFile> {
         let mut model = self.base.clone();
         self.parts(&mut Parts::exporting(model.file_mut()))?;
-        // The strength of the base belongs to another text encoder.
+        // The strength and directions of the base belong to another text encoder.
         model.remove_text(STRENGTH);
+        model.remove_tensor(DIRECTIONS);
         model.set_text(VOCABULARY, self.tokenizer.to_json()?);
         let provenance =
             Provenance::new(self.nimg, self.seed, self.archive.hash()?, &self.settings)?
