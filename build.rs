@@ -3,7 +3,7 @@
 use std::path::Path;
 
 fn main() {
-    const MODEL: &str = "models/birds32.safetensors";
+    const MODEL: &str = "models/birds64.safetensors";
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={MODEL}");
     println!("cargo:rustc-check-cfg=cfg(example_model)");

@@ -1,6 +1,6 @@
 //! Edits a photograph with a prompt and writes original, inversion and edit side by side.
 //!
-//! cargo run --release --example edit -- models/birds32.safetensors bird.jpg "a bird with a red crown" edited.png
+//! cargo run --release --example edit -- models/birds64.safetensors bird.jpg "a bird with a red crown" edited.png
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Evaluates a trained model on the held-out images of an archive, and writes the numbers and a page.
 //!
-//! cargo run --release --example evaluate -- models/birds32.safetensors birds32.zip evaluation
+//! cargo run --release --example evaluate -- models/birds64.safetensors birds64.zip evaluation
 
 use std::path::Path;
 

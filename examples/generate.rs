@@ -1,6 +1,6 @@
 //! Generates four images from a prompt with a trained model.
 //!
-//! cargo run --release --example generate -- models/birds32.safetensors "a small yellow bird" out
+//! cargo run --release --example generate -- models/birds64.safetensors "a small yellow bird" out
 
 use std::path::Path;
 

@@ -15,7 +15,7 @@
 //!
 //! # fn main() -> cigan::Result<()> {
 //! let device = device::open(Choice::Auto)?.device;
-//! let studio = Studio::open(&Model::open("models/birds32.safetensors")?, &device)?;
+//! let studio = Studio::open(&Model::open("models/birds64.safetensors")?, &device)?;
 //! let settings = Default::default();
 //! let draw = Draw::new("a small bird with a yellow belly", &[0, 1, 2, 3], &settings);
 //! for image in studio.images(&studio.draw(&draw, |_| true)?.codes) {

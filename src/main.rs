@@ -6,7 +6,7 @@ use cigan::error::Kind;
 
 /// The model that `cigan demo` shows, if the program was built from a source folder that has it.
 #[cfg(example_model)]
-const EXAMPLE: Option<&[u8]> = Some(include_bytes!("../models/birds32.safetensors"));
+const EXAMPLE: Option<&[u8]> = Some(include_bytes!("../models/birds64.safetensors"));
 #[cfg(not(example_model))]
 const EXAMPLE: Option<&[u8]> = None;
 

@@ -33,7 +33,7 @@ use crate::train::{Event, EventSink};
 /// The archive of synthetic birds.
 const DATA: &str = "birds.zip";
 /// The name of the model that was trained on photographs.
-const EXAMPLE: &str = "birds32.safetensors";
+const EXAMPLE: &str = "birds64.safetensors";
 /// Prompts for the demo's model.
 const PROMPTS: [&str; 4] = [
     "a small bird with a yellow belly and black wings",
@@ -461,7 +461,7 @@ mod tests {
     fn the_example_model_is_found_from_any_folder() {
         let elsewhere = tempfile::tempdir().unwrap();
         assert!(example_model(elsewhere.path()).is_file());
-        let own = elsewhere.path().join("models/birds32.safetensors");
+        let own = elsewhere.path().join("models").join(EXAMPLE);
         std::fs::create_dir(own.parent().unwrap()).unwrap();
         std::fs::write(&own, "another").unwrap();
         assert_eq!(example_model(elsewhere.path()), own);

@@ -44,7 +44,7 @@ use crate::tensorfile::TensorFile;
 /// use cigan::studio::Draw;
 ///
 /// # fn main() -> cigan::Result<()> {
-/// let model = Model::open("models/birds32.safetensors")?;
+/// let model = Model::open("models/birds64.safetensors")?;
 /// let studio = Studio::open(&model, &Device::flex())?;
 /// let settings = Default::default();
 /// let draw = Draw::new("a small bird with a yellow belly", &[0, 1, 2, 3], &settings);

@@ -112,7 +112,7 @@ fn a_demo_is_interrupted_and_continues() {
     request.example = Some(model);
     run(&request, Choice::Cpu, &Interrupt::manual(), &mut NullSink).unwrap();
     in_order(&page(&out), &["<h2>A model trained on photographs", "<h2>The model of this demo"]);
-    let written = format!("{out}/birds32.safetensors");
+    let written = format!("{out}/birds64.safetensors");
     assert!(fs::read(&written).unwrap() == model && page(&out).contains(&written));
 }
 
