@@ -25,8 +25,8 @@ pub struct Directions {
 }
 
 impl Directions {
-    /// The fewest principal components of the codes of texts `[N, layers, w_dim]` that hold
-    /// [`SHARE`] of their variance. The mean of each layer does not count.
+    /// The fewest principal components of the codes of texts `[N, layers, w_dim]` that hold 98 % of
+    /// their variance. The mean of each layer does not count.
     ///
     /// # Errors
     /// If a code is not finite, or the eigenvalue decomposition does not converge.
