@@ -4,9 +4,10 @@ use burn::tensor::Tensor;
 
 use super::features::CHUNK;
 use super::{EvaluationContext, Subject};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::systems::TextToImage;
 use crate::systems::guidance::GuidanceSettings;
+use crate::systems::ranking::check_finite;
 use crate::systems::requests::Illustrated;
 
 /// Largest number of candidates per caption.
@@ -72,13 +73,7 @@ impl Kept {
     /// # Errors
     /// If a score is not finite.
     fn add(&mut self, from: usize, each: usize, images: &Tensor<4>, scores: &[f32]) -> Result<()> {
-        if scores.iter().any(|score| !score.is_finite()) {
-            return Err(Error::user(
-                "the candidates cannot be ranked: their agreement with the captions is not finite \
-                 for some of them",
-            )
-            .hint("the weights of the model may be damaged; omit --candidates"));
-        }
+        check_finite(scores)?;
         for (place, &score) in scores.iter().enumerate() {
             let group = (from + place) / each;
             let image = || images.clone().narrow(0, place, 1);

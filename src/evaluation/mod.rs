@@ -110,10 +110,13 @@ impl EvaluationContext<'_> {
     /// ψ and the number of candidates of images from captions, for the note of a table.
     pub fn truncations_and_candidates(&self, subjects: &[Subject]) -> String {
         let psi = self.truncations(subjects);
-        match self.candidates {
-            1 => psi,
-            count => format!("{psi}, the best of {count} candidates according to the model"),
-        }
+        self.best_of().map_or_else(|| psi.clone(), |best| format!("{psi}, {best}"))
+    }
+
+    /// Which candidates are kept, for the note of a table; `None` if there is only one.
+    pub fn best_of(&self) -> Option<String> {
+        let count = self.candidates;
+        (count > 1).then(|| format!("the best of {count} candidates according to the model"))
     }
 
     /// ψ of images from captions for the note of a table.

@@ -23,8 +23,8 @@ pub struct GuidanceSettings {
     pub lr: f64,
     /// Fraction of the distance to the text that is closed, 0 to 1. At 1, codes equal the code of
     /// the text along the directions in which texts differ; models without directions give the same
-    /// image for all seeds. At the default of these settings, images for a text keep at least 70 % of the variety of unguided
-    /// samples (docs/RESULTS.md).
+    /// image for all seeds. At the default of these settings, images for a text keep at least 70 % of
+    /// the variety of unguided samples (docs/RESULTS.md).
     pub strength: f64,
     /// Truncation ψ of the codes from which generation starts.
     pub truncation: f64,

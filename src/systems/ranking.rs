@@ -105,21 +105,28 @@ pub fn best(
 ) -> Result<Drawn> {
     let chunks = drawn.codes.clone().split(IMAGES_AT_ONCE, 0).into_iter();
     let scores = judge.agreement(prompt, chunks.map(render))?;
-    let fault = if scores.iter().any(|score| !score.is_finite()) {
-        Some("is not finite for some of them")
-    } else if differ(&drawn.codes) && scores.iter().all(|score| *score == scores[0]) {
-        Some("is the same for all of them")
-    } else {
-        None
-    };
-    if let Some(fault) = fault {
-        return Err(Error::user(format!(
-            "the images cannot be ranked: their agreement with the prompt {fault}"
-        ))
-        .hint("the weights of the model that ranks may be damaged; omit --candidates"));
+    check_finite(&scores)?;
+    if differ(&drawn.codes) && scores.iter().all(|score| *score == scores[0]) {
+        return Err(unrankable("is the same for all of them"));
     }
     let distances: Vec<f32> = scores.into_iter().map(|score| -score).collect();
     Ok(drawn.nearest(&distances, keep))
+}
+
+/// Checks the agreement of images with their texts before they are ranked by it.
+///
+/// # Errors
+/// If a number is not finite.
+pub fn check_finite(scores: &[f32]) -> Result<()> {
+    match scores.iter().all(|score| score.is_finite()) {
+        true => Ok(()),
+        false => Err(unrankable("is not finite for some of them")),
+    }
+}
+
+fn unrankable(fault: &str) -> Error {
+    Error::user(format!("the images cannot be ranked: their agreement with the prompt {fault}"))
+        .hint("the weights of the model that ranks may be damaged; omit --candidates")
 }
 
 /// Whether some of the codes `[N, layers, dim]` differ. Equal codes give equal images, as do all seeds

@@ -189,12 +189,9 @@ pub fn prompts(
             sets[0].1.len(),
             sets[1].1.len(),
             setting.truncations(subjects),
-            match setting.candidates {
-                1 => String::new(),
-                count => format!(
-                    "; images of the rows `text, strength` and `directly` are the best of {count} candidates according to the model"
-                ),
-            },
+            setting.best_of().map_or_else(String::new, |best| {
+                format!("; images of the rows `text, strength` and `directly` are {best}")
+            }),
             Colour::ALL.len(),
             Colour::ALL.len().pow(3),
         ),
