@@ -117,9 +117,15 @@ impl LoadedCiGan {
         self.directions = Some(directions);
     }
 
-    /// The directions along which codes move towards a text; all if `None`.
-    pub(super) fn directions(&self) -> Option<&Directions> {
-        self.directions.as_ref()
+    /// Images for texts with these settings, along the directions of the model.
+    pub(super) fn generation<'a>(
+        &'a self,
+        similar: Option<&'a Similar<'a>>,
+        settings: &'a GuidanceSettings,
+        marks: &'a [f64],
+    ) -> Generation<'a> {
+        let (generator, directions) = (self.generator(), self.directions.as_ref());
+        Generation { generator, directions, similar, settings, marks }
     }
 
     /// Distances between the codes E(x) of images x `[N, 3, res, res]` and codes of texts, of which
@@ -250,13 +256,7 @@ impl TextToImage for LoadedCiGan {
         let layers = text.dims()[1];
         let start = starts(self.generator(), draw.seeds, draw.vary, layers, psi, self.device());
         let similar = similar(draw.similarity, Change::To(draw.prompt), draw.settings)?;
-        let generation = Generation {
-            generator: self.generator(),
-            directions: self.directions.as_ref(),
-            similar: similar.as_ref(),
-            settings: draw.settings,
-            marks: draw.marks,
-        };
+        let generation = self.generation(similar.as_ref(), draw.settings, draw.marks);
         let guided = generation.run(text.clone(), start, |step| {
             observe(&DrawStep { index: step.index, codes: step.codes })
         })?;
@@ -416,14 +416,7 @@ impl TextCodes for LoadedCiGan {
         text: Tensor<3>,
         settings: &GuidanceSettings,
     ) -> Result<Guided> {
-        let generation = Generation {
-            generator: self.generator(),
-            directions: self.directions.as_ref(),
-            similar: None,
-            settings,
-            marks: &[],
-        };
-        generation.run(text, start, |_| true)
+        self.generation(None, settings, &[]).run(text, start, |_| true)
     }
 
     fn edit_codes(

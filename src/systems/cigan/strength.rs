@@ -7,7 +7,6 @@
 
 use burn::tensor::Tensor;
 
-use super::guidance::generate::Generation;
 use super::loaded::LoadedCiGan;
 use crate::data::{Archive, Split, spread};
 use crate::error::Result;
@@ -122,13 +121,7 @@ fn measure(
         }
         context.progress("measuring the default strength", caption, captions.len());
         let text = texts.clone().narrow(0, caption, 1);
-        let generation = Generation {
-            generator: loaded.generator(),
-            directions: loaded.directions(),
-            similar: None,
-            settings: &settings,
-            marks: &marks,
-        };
+        let generation = loaded.generation(None, &settings, &marks);
         let guided = generation.run(text, start.clone(), |_| true)?;
         let render = |codes| LatentSpace::render(loaded, codes);
         let images: Vec<Tensor<4>> = guided.marked.into_iter().map(render).collect();
