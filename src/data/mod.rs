@@ -32,6 +32,7 @@ mod text;
 mod zip_file;
 
 pub use archive::{Archive, ArchiveWriter, spread};
+pub(crate) use crop::to_square;
 pub use crop::{BoundingBox, Crop};
 pub use info::{Info, words};
 pub use loader::{Batch, Loader, mirror};

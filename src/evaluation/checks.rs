@@ -12,6 +12,43 @@ use crate::model::Model;
 use crate::systems::{Loaded, Registry};
 use crate::vision::{Perceptual, PerceptualChoice};
 
+/// Checks that the images of the models have the size of those of the archive. They may be larger if
+/// only measures are requested for which they are downscaled.
+///
+/// # Errors
+/// If they have another size.
+pub(super) fn sizes(
+    request: &EvaluationRequest,
+    subjects: &[Subject],
+    archive: &Archive,
+) -> Result<()> {
+    let downscaling =
+        !request.measures.is_empty() && request.measures.iter().all(|measure| measure.downscales);
+    let given = archive.resolution();
+    for subject in subjects.iter().filter(|subject| subject.resolution() != given) {
+        let (own, larger) = (subject.resolution(), subject.is_larger());
+        if larger && downscaling {
+            continue;
+        }
+        let prepare = format!("prepare the data with --resolution {own}");
+        let downscaled = MEASURES.iter().filter(|measure| measure.downscales);
+        let downscaled: Vec<&str> = downscaled.map(|measure| measure.name).collect();
+        let hint = match larger {
+            true => format!(
+                "{prepare}; only the metrics {} can downscale the images of the model",
+                downscaled.join(", ")
+            ),
+            false => prepare,
+        };
+        return Err(Error::user(format!(
+            "--data: the images are {given}×{given}, but {} generates {own}×{own}",
+            subject.name
+        ))
+        .hint(hint));
+    }
+    Ok(())
+}
+
 /// The requested measures, or by default those that every model and the archive support.
 pub(super) fn measures(
     request: &EvaluationRequest,

@@ -5,7 +5,7 @@ use image::imageops::{FilterType, replace, resize};
 use image::{Rgb, RgbImage};
 
 use super::quality::drawn;
-use super::subject::conditions_note;
+use super::subject::samples_note;
 use super::{EvaluationContext, FeatureExtractor, Row, Subject, Table};
 use crate::data::Split;
 use crate::error::Result;
@@ -57,7 +57,7 @@ pub fn table(
         let (mut images, mut done) = (Vec::new(), 0);
         let sampler = subject.sampler()?;
         let batches = drawn(&*sampler, setting, count).map(|batch| {
-            let batch = batch?;
+            let batch = subject.fitted(batch?);
             done += batch.dims()[0];
             progress(&format!("sampling from {}", subject.name), done, count);
             if pictures {
@@ -84,7 +84,7 @@ pub fn table(
         }
     }
     rows.extend(training_images(&real, extractor, setting, &mut progress)?);
-    let conditions = conditions_note(subjects)?;
+    let conditions = samples_note(subjects)?;
     Ok((
         Table {
             title: "Collapse".into(),

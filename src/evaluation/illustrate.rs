@@ -13,7 +13,7 @@ use crate::systems::requests::Illustrated;
 /// Largest number of candidates per caption.
 pub const MOST_CANDIDATES: usize = 1000;
 
-/// Draws one image per caption, the caption at place i from the seed `first` + i, or the best of
+/// Draws one image per caption, at the size of the archive's: the caption at place i from the seed `first` + i, or the best of
 /// several candidates for each.
 ///
 /// # Errors
@@ -26,10 +26,11 @@ pub(super) fn illustrate(
 ) -> Result<Illustrated> {
     let model = subject.text_to_image()?;
     let guidance = setting.guidance(subject);
-    match setting.candidates {
+    let drawn = match setting.candidates {
         1 => model.illustrate(captions, first, &guidance),
         each => best_of(model, captions, first, each, &guidance),
-    }
+    }?;
+    Ok(Illustrated { images: subject.fitted(drawn.images), ..drawn })
 }
 
 /// Draws `each` images per caption and keeps the one that agrees best with it according to the

@@ -35,6 +35,9 @@ pub struct Measure {
     pub perceptual: bool,
     /// Whether it draws images from captions or prompts.
     pub captions: bool,
+    /// Whether it also measures models whose images are larger than those of the archive. It then
+    /// measures downscaled images.
+    pub downscales: bool,
     /// Checks that a model has the abilities that are measured.
     check_model: fn(&Subject) -> Result<()>,
     /// Checks that a split of an archive has what images are compared with.
@@ -141,6 +144,7 @@ pub static SAMPLES: Measure = Measure {
     features: true,
     perceptual: false,
     captions: false,
+    downscales: true,
     check_model: |_| Ok(()),
     check_archive: |_, _| Ok(()),
     run: |inputs, results, progress| {
@@ -158,6 +162,7 @@ pub static INVERSION: Measure = Measure {
     features: true,
     perceptual: true,
     captions: false,
+    downscales: false,
     check_model: |subject| subject.latent_space().map(drop),
     check_archive: |_, _| Ok(()),
     run: |inputs, results, progress| {
@@ -186,6 +191,7 @@ pub static TEXT: Measure = Measure {
     features: true,
     perceptual: true,
     captions: true,
+    downscales: false,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
     run: measure_text,
@@ -199,6 +205,7 @@ pub static COLOURS: Measure = Measure {
     features: false,
     perceptual: false,
     captions: true,
+    downscales: true,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |_, _| Ok(()),
     run: |inputs, results, progress| {
@@ -215,6 +222,7 @@ pub static REDESCRIPTION: Measure = Measure {
     features: false,
     perceptual: false,
     captions: true,
+    downscales: true,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
     run: |inputs, results, progress| {
@@ -235,6 +243,7 @@ pub static COLLAPSE: Measure = Measure {
     features: true,
     perceptual: false,
     captions: false,
+    downscales: true,
     check_model: |_| Ok(()),
     check_archive: |_, _| Ok(()),
     run: |inputs, results, progress| {
@@ -254,6 +263,7 @@ pub static JUDGE: Measure = Measure {
     features: false,
     perceptual: false,
     captions: true,
+    downscales: true,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
     run: |inputs, results, progress| {
@@ -274,6 +284,7 @@ pub static STYLE: Measure = Measure {
     features: false,
     perceptual: false,
     captions: false,
+    downscales: false,
     check_model: |subject| subject.loaded().style_reader().map(drop),
     check_archive: style::check_archive,
     run: |inputs, results, progress| {
@@ -291,6 +302,7 @@ pub static ATTRIBUTES: Measure = Measure {
     features: false,
     perceptual: false,
     captions: true,
+    downscales: false,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, _| attributes::truth(archive).map(drop),
     run: |inputs, results, progress| {

@@ -101,10 +101,16 @@ impl EvaluationContext<'_> {
         listed("strength", guided.map(|subject| (subject, self.guidance(subject).strength)))
     }
 
-    /// Strengths, ψ and the number of candidates of images from captions, for the note of a table.
+    /// Strengths, ψ and the number of candidates of images from captions, and which are downscaled,
+    /// for the note of a table.
     pub fn drawn(&self, subjects: &[Subject]) -> String {
         let parts = [self.strengths(subjects), self.truncations_and_candidates(subjects)];
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+        parts
+            .into_iter()
+            .chain(subject::downscaled(subjects))
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// ψ and the number of candidates of images from captions, for the note of a table.

@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::features::CHUNK;
-use super::subject::conditions_note;
+use super::subject::samples_note;
 use super::{EvaluationContext, FeatureExtractor, Row, Subject, Table};
 use crate::error::Result;
 use crate::metrics::frechet::{Gaussian, frechet_distance};
@@ -83,7 +83,7 @@ pub fn table(
         let mut done = 0;
         let sampler = subject.sampler()?;
         let batches = drawn(&*sampler, setting, setting.samples).map(|images| {
-            let images = images?;
+            let images = subject.fitted(images?);
             done += images.dims()[0];
             progress(&format!("sampling from {}", subject.name), done, setting.samples);
             Ok(images)
@@ -97,7 +97,7 @@ pub fn table(
         }
         false => "",
     };
-    let conditions = conditions_note(subjects)?;
+    let conditions = samples_note(subjects)?;
     rows.extend(training_images(&real, extractor, setting, &mut progress)?);
     Ok(Table {
         title: "Samples".into(),

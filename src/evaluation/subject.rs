@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
-use crate::data::Archive;
-use crate::error::{Error, Result};
+use crate::data::{Archive, to_square};
+use crate::error::Result;
 use crate::model::{Model, Section};
+use crate::picture;
 use crate::systems::{
     Capabilities, ImageSampler, LatentSpace, Loaded, Registry, System, TextCodes, TextToImage,
 };
@@ -59,6 +60,24 @@ impl Subject {
         self.loaded.resolution()
     }
 
+    /// Whether its images are larger than those of the archive.
+    pub fn is_larger(&self) -> bool {
+        self.resolution() > self.archive.resolution()
+    }
+
+    /// Images `[N, 3, res, res]` of this model at the size of the archive's: larger ones are
+    /// downscaled as `data prepare` downscales photographs.
+    pub fn fitted(&self, images: Tensor<4>) -> Tensor<4> {
+        if !self.is_larger() {
+            return images;
+        }
+        let (side, device) = (self.archive.resolution(), images.device());
+        let pictures = picture::from_tensor(images);
+        let small = pictures.iter().map(|picture| to_square(picture, None, side as u32));
+        let pixels: Vec<u8> = small.flat_map(image::RgbImage::into_raw).collect();
+        picture::to_tensor(&pixels, side, &device)
+    }
+
     /// The sampler of the model.
     ///
     /// # Errors
@@ -94,25 +113,35 @@ impl Subject {
     }
 }
 
-/// Description of the samples' conditions in parentheses, for the notes of tables; empty if no
-/// model has conditions.
+/// Description of the samples in parentheses, for the notes of tables: their conditions, and which
+/// are downscaled. Empty if there is nothing to say.
 ///
 /// # Errors
 /// Fails if [`Subject::sampler`] fails.
-pub fn conditions_note(subjects: &[Subject]) -> Result<String> {
+pub fn samples_note(subjects: &[Subject]) -> Result<String> {
+    let mut parts = Vec::new();
     for subject in subjects {
-        let note = subject.sampler()?.note();
-        if !note.is_empty() {
-            return Ok(format!(" ({note})"));
-        }
+        parts.push(subject.sampler()?.note().to_owned());
     }
-    Ok(String::new())
+    // One system's conditions are all alike.
+    parts.retain(|note| !note.is_empty());
+    parts.truncate(1);
+    parts.extend(downscaled(subjects));
+    Ok(if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) })
+}
+
+/// Which models' images are downscaled, for the notes of tables; `None` if none are.
+pub fn downscaled(subjects: &[Subject]) -> Option<String> {
+    let larger: Vec<&Subject> = subjects.iter().filter(|subject| subject.is_larger()).collect();
+    let side = larger.first()?.archive.resolution();
+    let names: Vec<&str> = larger.iter().map(|subject| subject.name.as_str()).collect();
+    Some(format!("images of {} downscaled to {side}×{side}", names.join(", ")))
 }
 
 /// Opens the models under unique names.
 ///
 /// # Errors
-/// If a model cannot be read, or if its images do not fit the archive.
+/// If a model cannot be read.
 pub fn load(
     registry: &Registry,
     models: &[PathBuf],
@@ -122,18 +151,7 @@ pub fn load(
     names(models)
         .into_iter()
         .zip(models)
-        .map(|(name, path)| {
-            let subject = Subject::load(name, Model::open(path)?, registry, archive, device)?;
-            let (own, given) = (subject.resolution(), archive.resolution());
-            if own != given {
-                return Err(Error::user(format!(
-                    "--data: the images are {given}×{given}, but {} generates {own}×{own}",
-                    subject.name
-                ))
-                .hint(format!("prepare the data with --resolution {own}")));
-            }
-            Ok(subject)
-        })
+        .map(|(name, path)| Subject::load(name, Model::open(path)?, registry, archive, device))
         .collect()
 }
 

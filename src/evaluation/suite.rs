@@ -106,6 +106,7 @@ pub fn evaluate_with(
         measure.check_archive(&archive, request.split)?;
     }
     let subjects = load(registry, &request.models, &archive, device)?;
+    checks::sizes(request, &subjects, &archive)?;
     let Some(first) = subjects.first() else {
         return Err(Error::user("no model given").hint("name one or more models or runs"));
     };
@@ -242,6 +243,7 @@ fn json(
             "model": subject.name,
             "file": subject.model.name(),
             "hash": subject.model.hash(),
+            "resolution": subject.resolution(),
             "trained_on_this_archive": !trained_elsewhere.contains(&subject.name),
             "strength": strength(subject),
         })
@@ -253,6 +255,7 @@ fn json(
         "features_weights": extractor.weights(),
         "perceptual": request.perceptual.to_string(),
         "perceptual_identity": request.perceptual.identity()?,
+        "resolution": setting.archive.resolution(),
         "references": setting.archive.indices_of(setting.split).len(),
         "samples": setting.samples,
         "truncation": setting.truncation,

@@ -339,6 +339,48 @@ fn evaluation_measures_models_and_controls() {
     cigan.run(&one).fails(1).says("--seeds").hints();
 }
 
+/// Samples that `data prepare` has downscaled have no distance to those that `evaluate` downscales.
+#[test]
+fn larger_samples_are_downscaled_as_photographs_are() {
+    let cigan = Cigan::new();
+    let run = cigan.train(&["train-stylegan", "--data", &cigan.synth(24, 16)], "0.016");
+    let run = run.to_str().unwrap();
+    let (drawn, photos) = (cigan.path("drawn"), cigan.path("photos"));
+    let words = ["sample", "--model", run, "--seeds", "0-39", "--truncation", "1"];
+    cigan.run(&[&words[..], &["--noise", "random", "--out", &drawn]].concat()).ok();
+    // Saved again without the metadata, by which `data prepare` refuses images of the program.
+    fs::create_dir_all(format!("{photos}/test")).unwrap();
+    for seed in 0..40 {
+        let name = format!("seed{seed:04}.png");
+        let image = image::open(format!("{drawn}/{name}")).unwrap().into_rgb8();
+        image.save(format!("{photos}/test/{name}")).unwrap();
+    }
+    let [small, large] = ["8", "32"].map(|side| {
+        let data = cigan.path(&format!("{side}.zip"));
+        cigan.run(&["data", "prepare", &photos, "--resolution", side, "--out", &data]).ok();
+        data
+    });
+    let words = ["evaluate", "--model", run, "--split", "test", "--samples", "40", "--json"];
+    let evaluate = |data: &str, more: &[&str]| {
+        cigan.run(&[&words[..], &["--data", data, "--features", "pixels"], more].concat())
+    };
+    let found = evaluate(&small, &["--metrics", "samples,collapse"]).ok().json();
+    for title in ["Samples", "Collapse"] {
+        let tables = found["tables"].as_array().unwrap();
+        let note = tables.iter().find(|table| table["title"] == title).unwrap()["note"].to_string();
+        assert!(note.contains("downscaled to 8×8"), "{note}");
+    }
+    let samples = &table(&found, "Samples")[0];
+    assert!(number(samples, "frechet").abs() < 1e-5, "{samples}");
+    assert_eq!((number(samples, "precision"), number(samples, "recall")), (1.0, 1.0));
+    evaluate(&small, &["--metrics", "samples,inversion"])
+        .fails(1)
+        .says("the images are 8×8")
+        .hints();
+    evaluate(&small, &[]).fails(1).says("can downscale").hints();
+    evaluate(&large, &["--metrics", "samples"]).fails(1).says("the images are 32×32").hints();
+}
+
 fn newest_model(run: &str) -> PathBuf {
     let models = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().path());
     let model = models.filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("model-"));
