@@ -10,7 +10,7 @@ use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::systems::{Loaded, Registry};
-use crate::vision::{Perceptual, PerceptualChoice};
+use crate::vision::{FeatureChoice, Perceptual, PerceptualChoice};
 
 /// Checks that the images of the models have the size of those of the archive. They may be larger if
 /// only measures are requested for which they are downscaled.
@@ -22,31 +22,32 @@ pub(super) fn sizes(
     subjects: &[Subject],
     archive: &Archive,
 ) -> Result<()> {
-    let downscaling =
-        !request.measures.is_empty() && request.measures.iter().all(|measure| measure.downscales);
+    let downscaling = !request.measures.is_empty()
+        && request.judge.is_none()
+        && request.measures.iter().all(|measure| measure.downscales);
     let given = archive.resolution();
-    for subject in subjects.iter().filter(|subject| subject.resolution() != given) {
-        let (own, larger) = (subject.resolution(), subject.is_larger());
-        if larger && downscaling {
-            continue;
-        }
-        let prepare = format!("prepare the data with --resolution {own}");
-        let downscaled = MEASURES.iter().filter(|measure| measure.downscales);
-        let downscaled: Vec<&str> = downscaled.map(|measure| measure.name).collect();
-        let hint = match larger {
-            true => format!(
-                "{prepare}; only the metrics {} can downscale the images of the model",
-                downscaled.join(", ")
-            ),
-            false => prepare,
-        };
-        return Err(Error::user(format!(
-            "--data: the images are {given}×{given}, but {} generates {own}×{own}",
-            subject.name
-        ))
-        .hint(hint));
-    }
-    Ok(())
+    let fits =
+        |subject: &&Subject| subject.resolution() == given || downscaling && subject.is_larger();
+    let Some(subject) = subjects.iter().find(|subject| !fits(subject)) else {
+        return Ok(());
+    };
+    let own = subject.resolution();
+    let prepare = format!("prepare the data with --resolution {own}");
+    let downscaled = MEASURES.iter().filter(|measure| measure.downscales);
+    let downscaled: Vec<&str> = downscaled.map(|measure| measure.name).collect();
+    let hint = match subject.is_larger() {
+        true => format!(
+            "{prepare}, or restrict --metrics to {}, for which the images of the model are \
+             downscaled",
+            downscaled.join(", ")
+        ),
+        false => prepare,
+    };
+    Err(Error::user(format!(
+        "--data: the images are {given}×{given}, but {} generates {own}×{own}",
+        subject.name
+    ))
+    .hint(hint))
 }
 
 /// The requested measures, or by default those that every model and the archive support.
@@ -184,6 +185,17 @@ pub(super) fn warnings(
         let users = MEASURES.iter().filter(|measure| measure.captions);
         let users: Vec<&str> = users.map(|measure| measure.name).collect();
         warn(format!("--candidates has no effect without one of the metrics {}", users.join(", ")));
+    }
+    if measures.iter().any(|measure| measure.features)
+        && request.features == FeatureChoice::Discriminator
+        && subjects.first().is_some_and(Subject::is_larger)
+    {
+        warn(format!(
+            "--features discriminator: the discriminator of {} sees all images enlarged, unlike in \
+             training; choose squeezenet=FILE or inception=FILE, or name a model of the size of \
+             --data first",
+            subjects[0].name
+        ));
     }
     for name in trained_elsewhere.iter().filter(|_| request.split != Split::Train) {
         warn(format!(

@@ -57,7 +57,7 @@ pub fn table(
         let (mut images, mut done) = (Vec::new(), 0);
         let sampler = subject.sampler()?;
         let batches = drawn(&*sampler, setting, count).map(|batch| {
-            let batch = subject.fitted(batch?);
+            let batch = subject.fitted(batch?)?;
             done += batch.dims()[0];
             progress(&format!("sampling from {}", subject.name), done, count);
             if pictures {

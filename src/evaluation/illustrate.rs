@@ -13,8 +13,8 @@ use crate::systems::requests::Illustrated;
 /// Largest number of candidates per caption.
 pub const MOST_CANDIDATES: usize = 1000;
 
-/// Draws one image per caption, at the size of the archive's: the caption at place i from the seed `first` + i, or the best of
-/// several candidates for each.
+/// Draws one image per caption, the caption at place i from the seed `first` + i, or the best of
+/// several candidates for each. The images have the size of the archive's.
 ///
 /// # Errors
 /// If the model does not generate images from text, or cannot rank candidates.
@@ -30,7 +30,7 @@ pub(super) fn illustrate(
         1 => model.illustrate(captions, first, &guidance),
         each => best_of(model, captions, first, each, &guidance),
     }?;
-    Ok(Illustrated { images: subject.fitted(drawn.images), ..drawn })
+    Ok(Illustrated { images: subject.fitted(drawn.images)?, ..drawn })
 }
 
 /// Draws `each` images per caption and keeps the one that agrees best with it according to the

@@ -222,7 +222,7 @@ pub static REDESCRIPTION: Measure = Measure {
     features: false,
     perceptual: false,
     captions: true,
-    downscales: true,
+    downscales: false,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
     run: |inputs, results, progress| {
@@ -263,7 +263,7 @@ pub static JUDGE: Measure = Measure {
     features: false,
     perceptual: false,
     captions: true,
-    downscales: true,
+    downscales: false,
     check_model: |subject| subject.text_to_image().map(drop),
     check_archive: |archive, split| text::captioned_reference(archive, split).map(drop),
     run: |inputs, results, progress| {
@@ -345,5 +345,13 @@ mod tests {
             assert_eq!(Measure::named(measure.name), Some(measure));
         }
         assert_eq!(Measure::named("fid"), None);
+    }
+
+    /// The help of `evaluate --data` and docs/guide/evaluating.md name them.
+    #[test]
+    fn few_measures_downscale() {
+        let downscaling = MEASURES.iter().filter(|measure| measure.downscales);
+        let names: Vec<&str> = downscaling.map(|measure| measure.name).collect();
+        assert_eq!(names, ["samples", "colours", "collapse"]);
     }
 }

@@ -38,9 +38,15 @@ pub fn page(
         let sampler = subject.sampler()?;
         if let Some(samples) = quality::drawn(&*sampler, setting, SHOWN).next().transpose()? {
             let png = picture::png::encode(&picture::tensor_rows(samples, 8), &[])?;
-            figures.push((png, format!("{}: samples, ψ {}", subject.name, setting.truncation)));
+            let (name, psi) = (&subject.name, setting.truncation);
+            let size = match subject.is_larger() {
+                true => format!(" (at {0}×{0})", subject.resolution()),
+                false => String::new(),
+            };
+            figures.push((png, format!("{name}: samples{size}, ψ {psi}")));
         }
-        if subject.capabilities().inverts {
+        // E reads images at the resolution of its model only.
+        if subject.capabilities().inverts && !subject.is_larger() {
             let rows = inversion::inversion_grid(subject, setting)?;
             let png = picture::png::encode(&rows, &[])?;
             figures.push((png, format!("{}: images above their inversions", subject.name)));

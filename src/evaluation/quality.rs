@@ -83,7 +83,7 @@ pub fn table(
         let mut done = 0;
         let sampler = subject.sampler()?;
         let batches = drawn(&*sampler, setting, setting.samples).map(|images| {
-            let images = subject.fitted(images?);
+            let images = subject.fitted(images?)?;
             done += images.dims()[0];
             progress(&format!("sampling from {}", subject.name), done, setting.samples);
             Ok(images)

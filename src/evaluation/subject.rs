@@ -7,8 +7,9 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 
 use crate::data::{Archive, to_square};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Model, Section};
+use crate::nn::params::to_vec;
 use crate::picture;
 use crate::systems::{
     Capabilities, ImageSampler, LatentSpace, Loaded, Registry, System, TextCodes, TextToImage,
@@ -67,15 +68,15 @@ impl Subject {
 
     /// Images `[N, 3, res, res]` of this model at the size of the archive's: larger ones are
     /// downscaled as `data prepare` downscales photographs.
-    pub fn fitted(&self, images: Tensor<4>) -> Tensor<4> {
+    ///
+    /// # Errors
+    /// If larger images have values that are not finite, which 8 bits would hide.
+    pub fn fitted(&self, images: Tensor<4>) -> Result<Tensor<4>> {
         if !self.is_larger() {
-            return images;
+            return Ok(images);
         }
-        let (side, device) = (self.archive.resolution(), images.device());
-        let pictures = picture::from_tensor(images);
-        let small = pictures.iter().map(|picture| to_square(picture, None, side as u32));
-        let pixels: Vec<u8> = small.flat_map(image::RgbImage::into_raw).collect();
-        picture::to_tensor(&pixels, side, &device)
+        downscale(images, self.archive.resolution())
+            .map_err(|error| error.context(format!("images of {}", self.name)))
     }
 
     /// The sampler of the model.
@@ -111,6 +112,20 @@ impl Subject {
     pub fn loaded(&self) -> &dyn Loaded {
         &*self.loaded
     }
+}
+
+/// Images `[N, 3, res, res]` at `side`² pixels.
+fn downscale(images: Tensor<4>, side: usize) -> Result<Tensor<4>> {
+    let (shape, device) = (images.dims(), images.device());
+    let values = to_vec(images);
+    if values.iter().any(|value| !value.is_finite()) {
+        return Err(Error::user("a pixel is not finite")
+            .hint("the model diverged; use an earlier snapshot"));
+    }
+    let pictures = picture::to_images(&values, shape)?;
+    let small = pictures.iter().map(|picture| to_square(picture, None, side as u32));
+    let pixels: Vec<u8> = small.flat_map(image::RgbImage::into_raw).collect();
+    Ok(picture::to_tensor(&pixels, side, &device))
 }
 
 /// Description of the samples in parentheses, for the notes of tables: their conditions, and which
@@ -162,4 +177,33 @@ fn names(paths: &[PathBuf]) -> Vec<String> {
     let full = |path: &PathBuf| path.display().to_string();
     let unique = short.len() == paths.len();
     paths.iter().map(|p| last(p).filter(|_| unique).unwrap_or_else(|| full(p))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    #[test]
+    fn downscaled_images_keep_their_colours() {
+        let device = Device::flex();
+        // The left half of the first image is red; the second is grey.
+        let value = |n: usize, c: usize, x: usize| match (n, c, x < 8) {
+            (0, 0, true) => 1.0,
+            (0, _, _) => -1.0,
+            _ => 0.2,
+        };
+        let values = (0..2 * 3 * 256).map(|i| value(i / 768, i / 256 % 3, i % 16)).collect();
+        let images = Tensor::<4>::from_data(TensorData::new(values, [2, 3, 16, 16]), &device);
+        let small = downscale(images.clone(), 4).unwrap();
+        assert_eq!(small.dims(), [2, 3, 4, 4]);
+        let small = to_vec(small);
+        let row = &small[..4];
+        assert!(row[0] > 0.8 && row[3] < -0.8, "{row:?}");
+        assert!(small[16..48].iter().all(|&v| v == -1.0), "green and blue");
+        assert!(small[48..].iter().all(|v| (v - 0.2).abs() < 0.005), "grey");
+        let broken = downscale(images * f32::NAN, 4).unwrap_err();
+        assert!(broken.message.contains("not finite"), "{}", broken.message);
+    }
 }

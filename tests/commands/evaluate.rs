@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::common::models;
 use crate::common::program::Cigan;
 use cigan::tensorfile::TensorFile;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn table<'a>(found: &'a Value, title: &str) -> &'a Vec<Value> {
     let tables = found["tables"].as_array().unwrap();
@@ -377,8 +378,36 @@ fn larger_samples_are_downscaled_as_photographs_are() {
         .fails(1)
         .says("the images are 8×8")
         .hints();
-    evaluate(&small, &[]).fails(1).says("can downscale").hints();
+    evaluate(&small, &[]).fails(1).says("downscaled").hints();
     evaluate(&large, &["--metrics", "samples"]).fails(1).says("the images are 32×32").hints();
+}
+
+/// A model that inverts and generates from text, beside one of the size of the archive.
+#[test]
+fn models_of_two_sizes_are_compared() {
+    let cigan = Cigan::new();
+    let (large, small, data) =
+        (cigan.path("16.safetensors"), cigan.path("8.safetensors"), cigan.synth(60, 8));
+    models::ci_gan(16).file().write(&large).unwrap();
+    models::ci_gan(8).file().write(&small).unwrap();
+    let out = cigan.path("report");
+    let metrics = ["--metrics", "samples,colours,collapse", "--samples", "20", "--json"];
+    let evaluate =
+        |more: &[&str]| cigan.run(&[&["evaluate", "--data", &data], &metrics[..], more].concat());
+    let found = evaluate(&[&large, &small, "--features", "pixels", "--out", &out]).ok().json();
+    assert_eq!((&found["resolution"], &found["models"][0]["resolution"]), (&json!(8), &json!(16)));
+    assert_eq!(found["models"][1]["resolution"], 8);
+    for title in ["Samples", "Colours", "Collapse"] {
+        assert!(table(&found, title).len() > 2, "{title}");
+    }
+    let page = fs::read_to_string(format!("{out}/index.html")).unwrap();
+    assert!(page.contains("16.safetensors: samples (at 16×16)"));
+    assert!(page.contains("8.safetensors: images above their inversions"));
+    assert!(!page.contains("16.safetensors: images above"));
+    // The discriminator of the larger model is no fair measure of smaller images.
+    evaluate(&[&large, &small]).ok().says("sees all images enlarged");
+    let swapped = evaluate(&[&small, &large]).ok();
+    assert!(!swapped.stderr.contains("sees all images enlarged"), "{}", swapped.stderr);
 }
 
 fn newest_model(run: &str) -> PathBuf {
