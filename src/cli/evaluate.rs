@@ -43,8 +43,8 @@ pub struct EvaluateArgs {
     pub more_models: Vec<PathBuf>,
     /// Archive with the reference images, made by `cigan data prepare`.
     ///
-    /// The metrics samples, colours and collapse downscale larger images of a model to the size of
-    /// these.
+    /// If a model generates larger images than these, the metrics samples, colours and collapse
+    /// downscale them. All other metrics need images of the same size.
     #[arg(long, value_name = "FILE.zip")]
     pub data: PathBuf,
     /// Split of the archive to use as the reference.

@@ -13,10 +13,10 @@ use crate::systems::{Loaded, Registry};
 use crate::vision::{FeatureChoice, Perceptual, PerceptualChoice};
 
 /// Checks that the images of the models have the size of those of the archive. They may be larger if
-/// only measures are requested for which they are downscaled.
+/// every requested measure downscales them.
 ///
 /// # Errors
-/// If they have another size.
+/// If they have another size and are not downscaled.
 pub(super) fn sizes(
     request: &EvaluationRequest,
     subjects: &[Subject],
@@ -37,9 +37,8 @@ pub(super) fn sizes(
     let downscaled: Vec<&str> = downscaled.map(|measure| measure.name).collect();
     let hint = match subject.is_larger() {
         true => format!(
-            "{prepare}, or restrict --metrics to {}, for which the images of the model are \
-             downscaled",
-            downscaled.join(", ")
+            "{prepare}, or choose only from --metrics {}, which downscale the images of the model",
+            downscaled.join(",")
         ),
         false => prepare,
     };
@@ -192,8 +191,8 @@ pub(super) fn warnings(
     {
         warn(format!(
             "--features discriminator: the discriminator of {} sees all images enlarged, unlike in \
-             training; choose squeezenet=FILE or inception=FILE, or name a model of the size of \
-             --data first",
+             training; choose squeezenet=FILE or inception=FILE, or put a model first whose images \
+             have the size of those in --data",
             subjects[0].name
         ));
     }

@@ -14,7 +14,7 @@ use crate::systems::requests::Illustrated;
 pub const MOST_CANDIDATES: usize = 1000;
 
 /// Draws one image per caption, the caption at place i from the seed `first` + i, or the best of
-/// several candidates for each. The images have the size of the archive's.
+/// several candidates for each. The images have the size of those in the archive.
 ///
 /// # Errors
 /// If the model does not generate images from text, or cannot rank candidates.

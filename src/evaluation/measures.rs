@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(Measure::named("fid"), None);
     }
 
-    /// The help of `evaluate --data` and docs/guide/evaluating.md name them.
+    /// The help of `evaluate --data` and docs/guide/evaluating.md list these measures.
     #[test]
     fn few_measures_downscale() {
         let downscaling = MEASURES.iter().filter(|measure| measure.downscales);

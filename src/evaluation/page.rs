@@ -45,7 +45,7 @@ pub fn page(
             };
             figures.push((png, format!("{name}: samples{size}, ψ {psi}")));
         }
-        // E reads images at the resolution of its model only.
+        // E reads only images at the resolution of its model.
         if subject.capabilities().inverts && !subject.is_larger() {
             let rows = inversion::inversion_grid(subject, setting)?;
             let png = picture::png::encode(&rows, &[])?;

@@ -66,7 +66,7 @@ impl Subject {
         self.resolution() > self.archive.resolution()
     }
 
-    /// Images `[N, 3, res, res]` of this model at the size of the archive's: larger ones are
+    /// Images `[N, 3, res, res]` of this model at the size of those in the archive: larger ones are
     /// downscaled as `data prepare` downscales photographs.
     ///
     /// # Errors

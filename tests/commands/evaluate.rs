@@ -378,7 +378,7 @@ fn larger_samples_are_downscaled_as_photographs_are() {
         .fails(1)
         .says("the images are 8×8")
         .hints();
-    evaluate(&small, &[]).fails(1).says("downscaled").hints();
+    evaluate(&small, &[]).fails(1).says("downscale the images").hints();
     evaluate(&large, &["--metrics", "samples"]).fails(1).says("the images are 32×32").hints();
 }
 
