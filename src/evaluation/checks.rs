@@ -33,12 +33,10 @@ pub(super) fn sizes(
     };
     let own = subject.resolution();
     let prepare = format!("prepare the data with --resolution {own}");
-    let downscaled = MEASURES.iter().filter(|measure| measure.downscales);
-    let downscaled: Vec<&str> = downscaled.map(|measure| measure.name).collect();
     let hint = match subject.is_larger() {
         true => format!(
             "{prepare}, or choose only from --metrics {}, which downscale the images of the model",
-            downscaled.join(",")
+            names(|measure| measure.downscales).join(",")
         ),
         false => prepare,
     };
@@ -47,6 +45,11 @@ pub(super) fn sizes(
         subject.name
     ))
     .hint(hint))
+}
+
+/// Names of the measures with a property.
+fn names(has: impl Fn(&Measure) -> bool) -> Vec<&'static str> {
+    MEASURES.into_iter().filter(|measure| has(measure)).map(|measure| measure.name).collect()
 }
 
 /// The requested measures, or by default those that every model and the archive support.
@@ -181,9 +184,8 @@ pub(super) fn warnings(
         warn("--strengths has no effect without --metrics text".into());
     }
     if request.candidates > 1 && !measures.iter().any(|measure| measure.captions) {
-        let users = MEASURES.iter().filter(|measure| measure.captions);
-        let users: Vec<&str> = users.map(|measure| measure.name).collect();
-        warn(format!("--candidates has no effect without one of the metrics {}", users.join(", ")));
+        let users = names(|measure| measure.captions).join(", ");
+        warn(format!("--candidates has no effect without one of the metrics {users}"));
     }
     if measures.iter().any(|measure| measure.features)
         && request.features == FeatureChoice::Discriminator
@@ -203,9 +205,7 @@ pub(super) fn warnings(
     }
     if !compared {
         if !own {
-            let users = MEASURES.iter().filter(|measure| measure.perceptual);
-            let users: Vec<&str> = users.map(|measure| measure.name).collect();
-            let users = users.join(" or ");
+            let users = names(|measure| measure.perceptual).join(" or ");
             warn(format!("--perceptual has no effect without --metrics {users}"));
         }
         return warnings;
