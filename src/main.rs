@@ -39,6 +39,11 @@ fn keep_memory() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 32 * MIB);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1024 * MIB);
         libc::mallopt(libc::M_TOP_PAD, 64 * MIB);
+        // Arenas of further threads would consist of pieces of 64 MiB, which hold few large tensors and
+        // are returned to the system when they are empty.
+        if std::env::var_os("MALLOC_ARENA_MAX").is_none() {
+            libc::mallopt(libc::M_ARENA_MAX, 1);
+        }
     }
 }
 
