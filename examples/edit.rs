@@ -35,11 +35,10 @@ fn main() -> Result<()> {
         },
     )?;
     eprintln!();
-    let result = studio.images(&edited.guided.codes);
     let cells: Vec<_> = [
         ("original", &edited.originals[0]),
         ("inversion", &edited.inverted[0]),
-        ("edit", &result[0]),
+        ("edit", &edited.images[0]),
     ]
     .into_iter()
     .map(|(label, image)| (label, picture::enlarge_to(image, 128)))

@@ -25,7 +25,9 @@ use crate::picture;
 use crate::settings::limits::{MAX_STEPS, within};
 use crate::studio::{Change, EditSettings, EditStep, Edited, Seeds, Studio, describe_edit};
 use crate::systems::guidance::{GuidanceSettings, Guided};
-use crate::systems::requests::{ProjectSettings, ProjectSpace, REFINEMENT, check_layers};
+use crate::systems::requests::{
+    ProjectSettings, ProjectSpace, REFINEMENT, TuneSettings, check_layers,
+};
 
 /// Edit images with text prompts.
 #[derive(Debug, Clone, Args)]
@@ -70,7 +72,7 @@ pub struct EditArgs {
     /// Without an amount, it is 1; negative amounts remove the attribute. NAME-sweep.png shows each
     /// attribute alone, with the amounts -2, -1, 0, 1 and 2 from left to right.
     #[arg(long, value_name = "TEXT[=AMOUNT]", group = "target", conflicts_with_all = [
-        "text", "preserve", "strength", "steps", "config", "set", "project", "strip", "gif"
+        "text", "preserve", "strength", "steps", "config", "set", "project", "tune", "strip", "gif"
     ])]
     pub attribute: Vec<AttributeArg>,
     /// How --attribute inverts images: with the encoder of `cigan invert`, or by their embedding
@@ -94,9 +96,15 @@ pub struct EditArgs {
     pub project: Option<usize>,
     #[arg(long, value_name = "SPACE", conflicts_with_all = ["codes", "attribute"],
         value_parser = choices(&ProjectSpace::ALL, |v| v.name(), |v| v.about()),
-        help = format!("Latent space of --project [default: {}]",
-            ProjectSettings::refinement(0).space.name()))]
+        help = format!("Latent space of --project [default: {}, or {} with --tune]",
+            ProjectSettings::refinement(0).space.name(), ProjectSettings::pivot(0).space.name()))]
     pub project_space: Option<ProjectSpace>,
+    /// Train a copy of the generator for N steps on each image before editing, so that it reproduces
+    /// the image (pivotal tuning, Roich et al. 2021) [default: 0].
+    ///
+    /// The edit then keeps more of the image. It takes some seconds for each image.
+    #[arg(long, value_name = "N", conflicts_with = "codes")]
+    pub tune: Option<usize>,
     /// Layers to edit, such as 0-3 (coarse) or 4-7 (finer) [default: all].
     #[arg(long, value_name = "FIRST-LAST", value_parser = layers)]
     pub layers: Option<RangeInclusive<usize>>,
@@ -123,6 +131,8 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     };
     settings.check()?;
     within("--project", args.project.unwrap_or(REFINEMENT), 0..=MAX_STEPS)?;
+    let tune = TuneSettings { steps: args.tune.unwrap_or(0), ..Default::default() };
+    within("--tune", tune.steps, 0..=MAX_STEPS)?;
     let single = single_file(&args.out);
     match single {
         true => args.check_single()?,
@@ -186,6 +196,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
                 Some(_) => 0,
                 None => args.project.unwrap_or_else(|| can.refinement()),
             }),
+            tune,
             layers: args.layers.clone(),
             marks: args.strip.as_ref().map_or(&[], |strip| &strip.0),
             similarity: encoders.as_ref().map(Encoders::similarity).transpose()?,
@@ -195,11 +206,12 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
         device: &device,
     };
     let mut done: Vec<Guided> = Vec::new();
-    for first in (0..all.len()).step_by(CHUNK) {
+    let together = if job.how.tune.steps > 0 { 1 } else { CHUNK };
+    for first in (0..all.len()).step_by(together) {
         if first > 0 && terminal.interrupt().requested().is_some() {
             break;
         }
-        let rows = first..(first + CHUNK).min(all.len());
+        let rows = first..(first + together).min(all.len());
         done.push(job.run(&all, rows, terminal)?);
     }
     let weights =
@@ -214,6 +226,12 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     let codes = done.iter().map(|guided| guided.codes.clone()).collect();
     studio.codes_file(Tensor::cat(codes, 0)).write(&file)?;
     terminal.wrote(&file);
+    if args.tune.is_some_and(|steps| steps > 0) {
+        terminal.note(
+            "the tuned generators are not kept, so other commands draw the codes with the model's own \
+             generator, and the images differ",
+        );
+    }
     if !studio.capabilities().direct_edits {
         let curve = args.out.join("curve.jsonl");
         atomic_write(&curve, curve_lines(&done).as_bytes())?;
@@ -256,7 +274,10 @@ impl EditArgs {
 
     /// The projection of images in `steps` steps.
     fn projection(&self, steps: usize) -> ProjectSettings {
-        let usual = ProjectSettings::refinement(steps);
+        let usual = match self.tune {
+            None | Some(0) => ProjectSettings::refinement(steps),
+            Some(_) => ProjectSettings::pivot(steps),
+        };
         ProjectSettings { space: self.project_space.unwrap_or(usual.space), ..usual }
     }
 
@@ -346,12 +367,16 @@ impl Job<'_> {
                     let (done, total) = place(index, how.project.steps);
                     terminal.progress("projecting", done, total);
                 }
+                EditStep::Tuning(index) => {
+                    let (done, total) = place(index, how.tune.steps);
+                    terminal.progress("tuning the generator", done, total);
+                }
                 EditStep::Inverted(_) => {}
-                EditStep::Guiding(index, codes) => {
+                EditStep::Guiding(index, draw) => {
                     let (done, total) = place(index, steps);
                     terminal.progress("optimising", done, total);
                     if args.gif && index % every == 0 {
-                        frames.push(studio.images(codes));
+                        frames.push(draw());
                     }
                 }
             }
@@ -369,11 +394,8 @@ impl Job<'_> {
         rows: Range<usize>,
         terminal: &mut Terminal,
     ) -> Result<()> {
-        let Self { args, studio, .. } = self;
-        let Edited { originals, inverted, guided } = done;
-        let edited = studio.images(&guided.codes);
-        let marked: Vec<Vec<RgbImage>> =
-            guided.marked.iter().map(|codes| studio.images(codes)).collect();
+        let args = self.args;
+        let Edited { originals, inverted, images: edited, marked, .. } = done;
         let text = |index| {
             let mut text = describe_edit(all.edits(index), &self.change, &self.how, self.model);
             text.extend(self.encoders.into_iter().flat_map(|e| e.describe(self.how.guidance)));
@@ -408,7 +430,7 @@ impl Job<'_> {
             terminal.wrote(&file);
             if let Some(strengths) = &args.strip {
                 let file = args.out.join(format!("{name}-strip.png"));
-                picture::png::write(&file, &strengths.strip(&marked, index), &text)?;
+                picture::png::write(&file, &strengths.strip(marked, index), &text)?;
                 terminal.wrote(&file);
             }
             if args.gif {

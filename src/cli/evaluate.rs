@@ -89,6 +89,10 @@ pub struct EvaluateArgs {
     /// Refine inversions with N steps of projection before edits of the metric `text`.
     #[arg(long, value_name = "N", default_value_t = defaults().edit_project)]
     pub edit_project: usize,
+    /// Tune a copy of the generator to each image in N steps before edits of the metric `text`, as
+    /// `cigan edit --tune N` does.
+    #[arg(long, value_name = "N", default_value_t = defaults().edit_tune)]
+    pub edit_tune: usize,
     /// Latent space of the projections of --edit-project, --project and the metric `attributes`;
     /// `cigan edit` uses w+.
     #[arg(long, value_name = "SPACE", default_value = defaults().project_space.name(),
@@ -177,6 +181,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         candidates: args.candidates,
         edit_strength: args.edit_strength,
         edit_project: args.edit_project,
+        edit_tune: args.edit_tune,
         project_space: args.project_space,
         edit_bands: args.edit_bands,
         strengths: args.strengths.as_ref().map(|strengths| strengths.0.clone()),

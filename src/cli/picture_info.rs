@@ -190,6 +190,7 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
             ("--steps", "steps"),
             ("--project", "project"),
             ("--project-space", "project-space"),
+            ("--tune", "tune"),
             ("--layers", "layers"),
         ];
         (edit(), flags)

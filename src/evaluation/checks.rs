@@ -183,6 +183,13 @@ pub(super) fn warnings(
     if request.strengths.is_some() && !takes(&TEXT) {
         warn("--strengths has no effect without --metrics text".into());
     }
+    for (flag, steps) in
+        [("--edit-project", request.edit_project), ("--edit-tune", request.edit_tune)]
+    {
+        if steps > 0 && !takes(&TEXT) {
+            warn(format!("{flag} has no effect without --metrics text"));
+        }
+    }
     if request.candidates > 1 && !measures.iter().any(|measure| measure.captions) {
         let users = names(|measure| measure.captions).join(", ");
         warn(format!("--candidates has no effect without one of the metrics {users}"));

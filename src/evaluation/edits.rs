@@ -9,12 +9,13 @@ use super::features::CHUNK;
 use super::text::CaptionScorer;
 use super::{EvaluationContext, Row, Subject, Table};
 use crate::error::Result;
+use crate::metrics::Cloud;
 use crate::metrics::image;
 use crate::nn::params::to_vec;
 use crate::picture;
 use crate::systems::TextCodes;
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::requests::{Band, Change, ProjectSettings, ProjectStart, bands};
+use crate::systems::requests::{Band, Change, ProjectSettings, ProjectStart, TuneSettings, bands};
 use crate::vision::Perceptual;
 
 /// Number of edited images; each edit is a full optimisation.
@@ -69,6 +70,8 @@ struct Originals<'a> {
     images: Tensor<4>,
     /// Their inversions, `[N, layers, dim]`.
     codes: Tensor<3>,
+    /// The model with its generator tuned to the images, if it is.
+    tuned: Option<Box<dyn TextCodes>>,
 }
 
 /// The table "Edits": captioned images, each edited towards the caption of another image.
@@ -87,20 +90,28 @@ pub fn edits(
 ) -> Result<Table> {
     let places = scorer.some(EDITED);
     let mut rows = Vec::new();
+    // Each image has a tuned generator of its own.
+    let together = if setting.tuning.steps > 0 { 1 } else { CHUNK };
     for subject in subjects.iter().filter(|subject| subject.capabilities().edits) {
         let Some(space) = subject.text_codes() else { continue };
-        let mut originals = Vec::new();
-        let mut found = 0;
-        for chunk in places.chunks(CHUNK) {
-            originals.push(invert(space, scorer, chunk, setting)?);
-            found += chunk.len();
-            progress(&format!("inverting with {}", subject.name), found, places.len());
+        let kinds = kinds(subject.loaded().styles()?.num_ws(), setting);
+        let mut tallies: Vec<Tally> = kinds.iter().map(|_| Tally::default()).collect();
+        let (mut done, all) = (0, places.len() * (1 + kinds.len()));
+        let mut count = |edited: usize| {
+            done += edited;
+            progress(&format!("editing with {}", subject.name), done, all);
+        };
+        for chunk in places.chunks(together) {
+            let originals = invert(space, scorer, chunk, setting)?;
+            count(chunk.len());
+            for (kind, tally) in kinds.iter().zip(&mut tallies) {
+                tally.edit(space, kind, scorer, &originals, perceptual, setting)?;
+                count(chunk.len());
+            }
         }
-        for kind in kinds(subject.loaded().styles()?.num_ws(), setting) {
-            let row = row(space, &kind, scorer, &originals, perceptual, setting, |done| {
-                progress(&format!("editing with {}", subject.name), done, places.len());
-            })?;
-            rows.push(Row::new(format!("{}, {}", subject.name, kind.name), row));
+        for (kind, tally) in kinds.iter().zip(tallies) {
+            let name = format!("{}, {}", subject.name, kind.name);
+            rows.push(Row::new(name, tally.numbers(scorer, &places)?));
         }
     }
     let GuidanceSettings { strength, preserve, steps, .. } = setting.editing;
@@ -110,12 +121,16 @@ pub fn edits(
             format!("inversions refined by {steps} steps of projection{}; ", space.clause())
         }
     };
+    let tuned = match setting.tuning.steps {
+        0 => String::new(),
+        steps => format!("generators tuned to each image in {steps} steps; "),
+    };
     Ok(Table {
         title: "Edits".into(),
         note: format!(
             "{} captioned images of `{}`, each edited towards the first caption of an image of \
-             another class; {refined}strength {strength}, λ {preserve}; mean rank of the requested \
-             caption and of the image's own, among the candidates of \"Images from captions\"; \
+             another class; {refined}{tuned}strength {strength}, λ {preserve}; mean rank of the \
+             requested caption and of the image's own, among the candidates of \"Images from captions\"; \
              perceptual distance ({}) and mean squared error to the original, and perceptual \
              distance to its inversion; the preservation loss uses each model's own discriminator; \
              arrived: share of edits that reached the strength within {steps} steps",
@@ -144,21 +159,38 @@ fn invert<'a>(
             space.project(images.clone(), ProjectStart::Encoder, settings, &mut |_, _| true)?
         }
     };
-    Ok(Originals { places, images, codes })
+    let tuned = match &setting.tuning {
+        TuneSettings { steps: 0, .. } => None,
+        settings => Some(space.tuned(images.clone(), codes.clone(), settings, &mut |_| true)?),
+    };
+    Ok(Originals { places, images, codes, tuned })
 }
 
-fn row(
-    space: &dyn TextCodes,
-    kind: &EditKind,
-    scorer: &CaptionScorer,
-    originals: &[Originals],
-    perceptual: &Perceptual,
-    setting: &EvaluationContext,
-    mut progress: impl FnMut(usize),
-) -> Result<Vec<(&'static str, f64)>> {
-    let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
-    let (mut sums, mut pictures, mut done, mut short) = ([0.0; 3], Vec::new(), Vec::new(), None);
-    for Originals { places, images: real, codes } in originals {
+/// The edits of one kind so far.
+#[derive(Default)]
+struct Tally {
+    /// Feature vectors of the edited images.
+    features: Vec<Cloud>,
+    /// Sums of the perceptual distance and the squared error to the original, and of the perceptual
+    /// distance to the inversion.
+    sums: [f64; 3],
+    /// Edits that ran out of steps; `None` for the control.
+    short: Option<usize>,
+}
+
+impl Tally {
+    /// Edits some images.
+    fn edit(
+        &mut self,
+        space: &dyn TextCodes,
+        kind: &EditKind,
+        scorer: &CaptionScorer,
+        originals: &Originals,
+        perceptual: &Perceptual,
+        setting: &EvaluationContext,
+    ) -> Result<()> {
+        let Originals { places, images: real, codes, tuned } = originals;
+        let space = tuned.as_deref().unwrap_or(space);
         let texts = |of: &dyn Fn(usize) -> usize| -> Result<Tensor<3>> {
             let captions: Vec<&str> = places.iter().map(|&p| scorer.caption(of(p))).collect();
             space.texts(&captions)
@@ -177,26 +209,32 @@ fn row(
             Some(change) => {
                 let (real, codes, within) = (real.clone(), codes.clone(), kind.within.clone());
                 let guided = space.edit_codes(real, codes, &change, within, &setting.editing)?;
-                *short.get_or_insert(0) += guided.short();
+                *self.short.get_or_insert(0) += guided.short();
                 picture::as_saved(space.render(guided.codes))
             }
         };
-        sums[0] += total(perceptual.distances(real.clone(), edited.clone()));
-        sums[1] += total(image::mse(real.clone(), edited.clone()));
-        sums[2] += total(perceptual.distances(inverted, edited.clone()));
-        pictures.push(Ok(edited));
-        done.extend_from_slice(places);
-        progress(done.len());
+        let total = |t: Tensor<1>| to_vec(t).iter().map(|&v| f64::from(v)).sum::<f64>();
+        self.sums[0] += total(perceptual.distances(real.clone(), edited.clone()));
+        self.sums[1] += total(image::mse(real.clone(), edited.clone()));
+        self.sums[2] += total(perceptual.distances(inverted, edited.clone()));
+        self.features.push(scorer.embed(edited)?);
+        Ok(())
     }
-    let [asked, own] = scorer.ranks_of_edits(pictures, &done)?;
-    let n = done.len() as f64;
-    let mut numbers = vec![
-        ("asked_rank", asked),
-        ("own_rank", own),
-        ("perceptual", sums[0] / n),
-        ("mse", sums[1] / n),
-        ("from_inversion", sums[2] / n),
-    ];
-    numbers.extend(short.map(|short: usize| ("arrived", 1.0 - short as f64 / n)));
-    Ok(numbers)
+
+    /// The row of the table, after the images at `places`.
+    fn numbers(self, scorer: &CaptionScorer, places: &[usize]) -> Result<Vec<(&'static str, f64)>> {
+        let dim = self.features.first().map_or(1, Cloud::dim);
+        let features = self.features.iter().flat_map(|cloud| cloud.values().to_vec()).collect();
+        let [asked, own] = scorer.ranks_of_edits(&Cloud::new(features, dim)?, places)?;
+        let n = places.len() as f64;
+        let mut numbers = vec![
+            ("asked_rank", asked),
+            ("own_rank", own),
+            ("perceptual", self.sums[0] / n),
+            ("mse", self.sums[1] / n),
+            ("from_inversion", self.sums[2] / n),
+        ];
+        numbers.extend(self.short.map(|short| ("arrived", 1.0 - short as f64 / n)));
+        Ok(numbers)
+    }
 }

@@ -55,7 +55,7 @@ pub use table::{Row, Table};
 
 use crate::data::{Archive, Split};
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::requests::ProjectSettings;
+use crate::systems::requests::{ProjectSettings, TuneSettings};
 
 /// Settings and data that all measures of one evaluation share.
 pub struct EvaluationContext<'a> {
@@ -80,6 +80,8 @@ pub struct EvaluationContext<'a> {
     /// The projection that refines inversions before edits; 0 steps for none. Other projections
     /// differ from it in their steps only.
     pub projection: ProjectSettings,
+    /// The tuning of the generator to each image before edits; 0 steps for none.
+    pub tuning: TuneSettings,
     /// Whether to limit edits to each band of layers as well.
     pub edit_bands: bool,
     /// Description of the perceptual distance for the notes of tables.

@@ -50,6 +50,8 @@ pub struct EvaluationRequest {
     pub edit_strength: f64,
     /// Number of projection steps that refine inversions before edits towards captions.
     pub edit_project: usize,
+    /// Number of steps that tune the generator to each image before edits towards captions.
+    pub edit_tune: usize,
     /// Space of projections: those before edits, and those of [`Self::project`].
     pub project_space: ProjectSpace,
     /// Whether to limit edits towards captions to each band of layers as well.
@@ -86,6 +88,7 @@ impl EvaluationRequest {
             candidates: 1,
             edit_strength: GuidanceSettings::for_edits().strength,
             edit_project: 0,
+            edit_tune: 0,
             project_space: ProjectSpace::Encoder,
             edit_bands: false,
             strengths: None,
@@ -110,6 +113,7 @@ impl EvaluationRequest {
         within("--samples", self.samples, FEWEST_SAMPLES..=MOST_SAMPLES)?;
         within("--candidates", self.candidates, 1..=MOST_CANDIDATES)?;
         within("--edit-project", self.edit_project, 0..=MAX_STEPS)?;
+        within("--edit-tune", self.edit_tune, 0..=MAX_STEPS)?;
         within("--edits", self.attributes.edits, 0..=MOST_SAMPLES)?;
         if !self.truncation.is_finite() {
             return Err(Error::user(format!("--truncation {}: not a number", self.truncation))

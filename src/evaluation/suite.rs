@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::output::PAGE;
 use crate::report::Page;
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::requests::ProjectSettings;
+use crate::systems::requests::{ProjectSettings, TuneSettings};
 use crate::systems::{Registry, SYSTEMS};
 use crate::train::{Event, EventSink, NullSink};
 use crate::vision::FeatureChoice;
@@ -212,6 +212,7 @@ fn setting<'a>(
             space: request.project_space,
             ..Default::default()
         },
+        tuning: TuneSettings { steps: request.edit_tune, ..Default::default() },
         edit_bands: request.edit_bands,
         perceptual_note: checks::perceptual_note(&request.perceptual, first)?,
         cache: cache(),
@@ -263,6 +264,7 @@ fn json(
         "candidates": setting.candidates,
         "edit_strength": setting.editing.strength,
         "edit_project": setting.projection.steps,
+        "edit_tune": setting.tuning.steps,
         "project_space": setting.projection.space.name(),
         "seed": setting.seed,
         "models": models.collect::<Vec<_>>(),

@@ -263,16 +263,16 @@ impl<'a> CaptionScorer<'a> {
         self.ranked[place][1]
     }
 
+    /// Feature vectors of images `[N, 3, res, res]`.
+    pub(super) fn embed(&self, images: Tensor<4>) -> Result<Cloud> {
+        self.extractor.embed([Ok(images)])
+    }
+
     /// Mean ranks of two captions on edited images: the requested one, of
     /// [`other`](Self::other), and the image's own. Each is ranked among captions of classes other
-    /// than its own. `pictures` holds batches of edits of the images at `places`.
-    pub(super) fn ranks_of_edits(
-        &self,
-        pictures: Vec<Result<Tensor<4>>>,
-        places: &[usize],
-    ) -> Result<[f64; 2]> {
-        let edited = self.extractor.embed(pictures)?;
-        let (texts, edited) = self.similarity.clouds(self.captions.iter().copied(), &edited)?;
+    /// than its own. `edited` holds the feature vectors of edits of the images at `places`.
+    pub(super) fn ranks_of_edits(&self, edited: &Cloud, places: &[usize]) -> Result<[f64; 2]> {
+        let (texts, edited) = self.similarity.clouds(self.captions.iter().copied(), edited)?;
         let mut sums = [0.0; 2];
         for (row, &place) in places.iter().enumerate() {
             let [asked, own] = [self.other(place), place];
@@ -392,6 +392,7 @@ pub fn strength_sweep(
                 strength: Some(strength),
                 editing: setting.editing.clone(),
                 projection: setting.projection.clone(),
+                tuning: setting.tuning.clone(),
                 perceptual_note: setting.perceptual_note.clone(),
                 cache: None,
                 ..*setting

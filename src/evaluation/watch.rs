@@ -164,6 +164,7 @@ pub fn open(
         candidates: 1,
         editing: Default::default(),
         projection: Default::default(),
+        tuning: Default::default(),
         edit_bands: false,
         perceptual_note: String::new(),
         cache: super::cache(),

@@ -102,11 +102,10 @@ impl<'a> Pictures<'a> {
         let settings = EditSettings { project, ..EditSettings::new(&guidance) };
         let edited =
             studio.edit(EditSource::Images(pixels), Change::To(prompt), &settings, |_| true)?;
-        let result = studio.images(&edited.guided.codes);
         let cells: Vec<(&str, RgbImage)> = [
             ("original", &edited.originals[0]),
             ("inversion", &edited.inverted[0]),
-            ("edit", &result[0]),
+            ("edit", &edited.images[0]),
         ]
         .into_iter()
         .map(|(label, image)| (label, picture::enlarge_to(image, SHOWN.max(image.width()))))

@@ -120,7 +120,7 @@ impl Worker<'_> {
         let settings = draw.settings;
         let drawn = self.opened.studio.draw(draw, |step| {
             limiter.frame(&job.events, || match draw.keep {
-                None => self.frame(step.index, step.codes, settings).ok(),
+                None => frame(step.index, &self.opened.studio.images(step.codes), settings).ok(),
                 // Which candidates are kept is not known yet.
                 Some(_) => {
                     let (step, steps) = (step.index, settings.steps);
@@ -150,11 +150,6 @@ impl Worker<'_> {
         })
     }
 
-    fn frame(&self, step: usize, codes: &Tensor<3>, settings: &GuidanceSettings) -> Result<Event> {
-        let pictures = blobs(&self.opened.studio.images(codes))?;
-        Ok(Event::Frame { step, steps: settings.steps, pictures })
-    }
-
     fn strip(&self, marked: &[Tensor<3>]) -> Result<Vec<Vec<Blob>>> {
         marked.iter().map(|codes| blobs(&self.opened.studio.images(codes))).collect()
     }
@@ -176,11 +171,10 @@ impl Worker<'_> {
         };
         let steps = request.refinement(self.opened.studio.capabilities().refinement());
         let edit_settings = EditSettings {
-            guidance: settings,
             project: ProjectSettings::refinement(steps),
             layers: request.range(),
             marks: if request.strip { &STRIP } else { &[] },
-            similarity: None,
+            ..EditSettings::new(settings)
         };
         let source = match input {
             EditInput::Image(image) => {
@@ -204,8 +198,9 @@ impl Worker<'_> {
                         job.events.send(&Event::Inverted { original, inversion });
                     }
                 }
-                EditStep::Guiding(step, codes) => {
-                    limiter.frame(&job.events, || self.frame(step, codes, settings).ok());
+                EditStep::Tuning(_) => {}
+                EditStep::Guiding(step, draw) => {
+                    limiter.frame(&job.events, || frame(step, &draw(), settings).ok());
                 }
             }
             job.wanted()
@@ -215,12 +210,11 @@ impl Worker<'_> {
         }
         let edits = request.code.as_ref().map_or(Edits::Image, |code| Edits::Code(code.row));
         let text = describe_edit(edits, &change, &edit_settings, &self.opened.model);
-        let pictures = self.opened.studio.images(&edited.guided.codes);
-        let pictures = pictures.iter().map(|image| picture::png::encode(image, &text));
+        let pictures = edited.images.iter().map(|image| picture::png::encode(image, &text));
         Ok(Done {
             pictures: pictures.map(|png| Ok(Blob::new(&png?))).collect::<Result<_>>()?,
             strengths: edit_settings.marks.to_vec(),
-            strip: self.strip(&edited.guided.marked)?,
+            strip: edited.marked.iter().map(|images| blobs(images)).collect::<Result<_>>()?,
             steps: edited.guided.curve.len() - 1,
             note: note(&edited.guided, settings),
             codes: Some(Blob::new(&self.opened.studio.codes_file(edited.guided.codes).to_bytes()?)),
@@ -305,6 +299,11 @@ fn note(guided: &Guided, settings: &GuidanceSettings) -> Option<String> {
             guided.farthest, settings.steps
         )
     })
+}
+
+/// The images of a step of the optimisation.
+fn frame(step: usize, images: &[RgbImage], settings: &GuidanceSettings) -> Result<Event> {
+    Ok(Event::Frame { step, steps: settings.steps, pictures: blobs(images)? })
 }
 
 fn blobs(images: &[RgbImage]) -> Result<Vec<Blob>> {

@@ -98,6 +98,9 @@ pub fn describe_edit(
     if settings.project.steps > 0 {
         text.push(("project-space", settings.project.space.name().to_owned()));
     }
+    if settings.tune.steps > 0 {
+        text.push(("tune", settings.tune.steps.to_string()));
+    }
     text.extend(settings.guidance.assignments().map(|set| ("set", set)));
     if let Some(range) = &settings.layers {
         text.push(("layers", format!("{}-{}", range.start(), range.end())));

@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use super::guidance::{GuidanceSettings, Guided};
 use super::requests::{
     Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStart, EditStep, Edited,
-    Illustrated, ProjectSettings, ProjectStart, ProjectStep, Truncation,
+    Illustrated, ProjectSettings, ProjectStart, ProjectStep, Truncation, TuneSettings, TuneStep,
 };
 use crate::error::{Error, Result};
 use crate::language::{Prompt, PromptTokenizer, WeightedPrompt};
@@ -204,6 +204,19 @@ pub trait TextCodes: LatentSpace {
         within: Option<RangeInclusive<usize>>,
         settings: &GuidanceSettings,
     ) -> Result<Guided>;
+
+    /// A copy of the model whose generator is tuned to reproduce images `[N, 3, res, res]` at codes
+    /// `[N, layers, dim]`. Every step calls `observe`; tuning stops early when it returns false.
+    ///
+    /// # Errors
+    /// If the objective is not finite, or the model has no perceptual features.
+    fn tuned(
+        &self,
+        images: Tensor<4>,
+        codes: Tensor<3>,
+        settings: &TuneSettings,
+        observe: &mut dyn FnMut(&TuneStep) -> bool,
+    ) -> Result<Box<dyn TextCodes>>;
 }
 
 /// Adds amounts of several attributes, which are texts, to images (CLIP2GAN, Wang et al. 2022). The code

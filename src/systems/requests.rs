@@ -196,6 +196,8 @@ pub struct EditSettings<'a> {
     pub guidance: &'a GuidanceSettings,
     /// The projection that refines the inversion before the edit; 0 steps for none.
     pub project: ProjectSettings,
+    /// The tuning of the generator to the images before the edit; 0 steps for none.
+    pub tune: TuneSettings,
     /// Layers that may change; all if `None`.
     pub layers: Option<RangeInclusive<usize>>,
     /// Further strengths at which to record the codes.
@@ -208,7 +210,8 @@ impl<'a> EditSettings<'a> {
     /// Edits all layers, without projecting or recording further strengths.
     pub fn new(guidance: &'a GuidanceSettings) -> Self {
         let project = ProjectSettings::refinement(0);
-        Self { guidance, project, layers: None, marks: &[], similarity: None }
+        let tune = TuneSettings::default();
+        Self { guidance, project, tune, layers: None, marks: &[], similarity: None }
     }
 }
 
@@ -216,10 +219,12 @@ impl<'a> EditSettings<'a> {
 pub enum EditStep<'a> {
     /// The inversion is being refined; the number of projection steps done.
     Projecting(usize),
+    /// The generator is being tuned; the number of steps done.
+    Tuning(usize),
     /// The generator's images of the inverted codes, before the edit.
     Inverted(&'a [RgbImage]),
-    /// The optimisation is running: steps done, and the codes `[N, layers, w_dim]`.
-    Guiding(usize, &'a Tensor<3>),
+    /// The optimisation is running: steps done, and a function that draws the images of its codes.
+    Guiding(usize, &'a dyn Fn() -> Vec<RgbImage>),
 }
 
 /// Result of an edit.
@@ -228,7 +233,12 @@ pub struct Edited {
     pub originals: Vec<RgbImage>,
     /// Their reconstructions by the generator.
     pub inverted: Vec<RgbImage>,
-    /// Result of the optimisation, including the codes of the edited images.
+    /// The edited images.
+    pub images: Vec<RgbImage>,
+    /// The images at each of [`EditSettings::marks`].
+    pub marked: Vec<Vec<RgbImage>>,
+    /// Result of the optimisation, including the codes of the edited images. Without the tuned
+    /// generator, codes do not give these images.
     pub guided: Guided,
 }
 
@@ -301,6 +311,12 @@ pub struct ProjectSettings {
 }
 
 impl ProjectSettings {
+    /// The projection of an image before a generator is tuned to it: in W, where edits work best
+    /// (Roich et al. 2021, §3.1), because tuning makes up for what W loses.
+    pub fn pivot(steps: usize) -> Self {
+        Self { steps, space: ProjectSpace::W, ..Self::default() }
+    }
+
     /// The projection of an image before an edit, in `steps` steps.
     pub fn refinement(steps: usize) -> Self {
         Self { steps, space: ProjectSpace::WPlus, ..Self::default() }
@@ -318,6 +334,32 @@ impl Default for ProjectSettings {
             spread: 1.0,
         }
     }
+}
+
+/// Settings of tuning a generator to images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TuneSettings {
+    /// Number of Adam steps; 0 leaves the generator as it is.
+    pub steps: usize,
+    /// Learning rate.
+    pub lr: f64,
+    /// Weight of the perceptual distance, relative to a weight of 1 for the mean squared error.
+    pub perceptual: f64,
+}
+
+impl Default for TuneSettings {
+    fn default() -> Self {
+        Self { steps: 0, lr: 0.002, perceptual: 0.5 }
+    }
+}
+
+/// One step of tuning.
+#[derive(Debug, Clone)]
+pub struct TuneStep {
+    /// Index of the step; 0 for the original generator.
+    pub index: usize,
+    /// Value of the objective for each image: `[N]`.
+    pub losses: Vec<f32>,
 }
 
 /// The space in which a projection optimises codes.

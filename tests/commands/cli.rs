@@ -653,6 +653,39 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
     let info = cigan.run(&["info", &earlier]).ok().stdout;
     assert!(info.contains("--project-space encoder"), "{info}");
 
+    // A tuned generator draws the inversion closer to the image. Each image has one of its own.
+    let second = format!("{drawn}/seed0001.png");
+    let photos = [photo.as_str(), &second];
+    let [usual, tuned] = ["0", "20"].map(|steps| {
+        let out = cigan.path(&format!("tuned-{steps}"));
+        let space = ["--project-space", "w"];
+        let words = ["--text", text, "--strength", "0", "--tune", steps, "--out", &out];
+        let words = [&space[..], &words].concat();
+        let done =
+            cigan.run(&[&["edit", "--model", model, "--image"], &photos[..], &words].concat());
+        assert_eq!(done.ok().stderr.contains("the tuned generators are not kept"), steps == "20");
+        out
+    });
+    let tuned_first = format!("{tuned}/seed0000-edited.png");
+    for (photo, name) in photos.iter().zip(["seed0000", "seed0001"]) {
+        let [before, after] = [&usual, &tuned].map(|out| {
+            let original = pixels(photo.to_string()).into_raw();
+            let inverted = pixels(format!("{out}/{name}-edited.png")).into_raw();
+            let pairs = original.into_iter().zip(inverted);
+            pairs.map(|(a, b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>()
+        });
+        assert!(after < 0.8 * before, "{name}: {after} after {before}");
+    }
+    assert_eq!(settings(&tuned_first)["tune"], "20");
+    assert_eq!(settings(&tuned_first)["project-space"], "w");
+    assert!(!settings(&file).contains_key("tune"));
+    let info = cigan.run(&["info", &tuned_first]).ok().stdout;
+    assert!(info.contains("--project-space w --tune 20"), "{info}");
+    let alone = cigan.path("alone.png");
+    let words = ["edit", "--model", model, "--image", &photo, "--text", text, "--strength", "0"];
+    cigan.run(&[&words[..], &["--tune", "20", "--out", &alone]].concat()).ok();
+    assert!(pixels(alone) == pixels(tuned_first));
+
     // A file holds the edit of one image.
     let one = cigan.path("one/edited.png");
     let single = [&edit[..], &["--out", &one]].concat();

@@ -228,6 +228,7 @@ fn images_are_edited_in_one_pass() {
     edit("x", &[&red[..], &["--layers", "3-9"]].concat()).fails(1).says("--layers").hints();
     edit("x", &[&red[..], &["--text", "a red bird"]].concat()).fails(2);
     edit("x", &["--text", "a red bird", "--project", "5"]).fails(1).says("--project").hints();
+    edit("y", &["--text", "a red bird", "--tune", "5"]).fails(1).says("--tune").hints();
     let space = ["--text", "a red bird", "--project-space", "w"];
     edit("in-w", &space).ok().says("--project-space does not apply");
     edit("x", &["--from", "a bird", "--to", "a bird"]).fails(1).says("--from, --to").hints();

@@ -126,6 +126,13 @@ fn evaluation_measures_models_and_controls() {
         assert!(changed > 0.0 && changed < all, "{rows:?}");
     }
 
+    // A tuned generator draws inversions closer still.
+    let words = ["--metrics", "text", "--model", stage3, "--edit-project", "20"];
+    let tuned = evaluate(&[&words[..], &["--edit-tune", "20"]].concat()).ok().json();
+    assert_eq!(tuned["edit_tune"], 20);
+    let closer = number(row(table(&tuned, "Edits"), ", inversion"), "mse");
+    assert!(closer < 0.8 * after, "{closer} after {after}");
+
     let out = cigan.path("way");
     let words = ["--metrics", "text", "--model", stage3, "--strengths", "0,0.5", "--out", &out];
     let way = evaluate(&words).ok().json();

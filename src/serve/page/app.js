@@ -130,6 +130,7 @@ function notRestored(text) {
     "similarity" in text && "the encoders that guided it",
     "scale" in text && "its size",
     Number(text.project) > 0 && text["project-space"] !== "w+" && "the latent space of its projection",
+    Number(text.tune) > 0 && "the tuning of its generator",
     "layers" in text && !offersLayers(text.layers) && `the layers ${text.layers}`,
   ].filter(Boolean);
   return missing.length ? `, but not ${missing.join(", ")}: the page has no such setting, so the picture differs` : "";

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor};
+use image::RgbImage;
 
 use super::guidance::edit::Edit;
 use super::guidance::generate::Generation;
@@ -12,6 +13,7 @@ use super::inversion::Encoder;
 use super::inversion::evaluate::cycle_error;
 use super::inversion::project::Projector;
 use super::inversion::section::{PERCEPTUAL_UNITS, load_encoder, no_units, perceptual_of};
+use super::inversion::tune::Tuner;
 use super::text::TEXT;
 use super::text::directions::Directions;
 use super::text::section::{default_strength, load_text};
@@ -26,7 +28,7 @@ use crate::systems::gan::latents;
 use crate::systems::guidance::{GuidanceSettings, Guided};
 use crate::systems::requests::{
     Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStep, Edited, Illustrated,
-    ProjectSettings, ProjectStart, ProjectStep,
+    ProjectSettings, ProjectStart, ProjectStep, TuneSettings, TuneStep,
 };
 use crate::systems::stylegan::Generator;
 use crate::systems::stylegan::loaded::LoadedStylegan;
@@ -41,13 +43,14 @@ use crate::vision::{Features, Perceptual};
 
 /// The networks of a CI-GAN model: a generator with the encoder E and, from stage 3 on, the text
 /// encoder T.
+#[derive(Clone)]
 pub(super) struct LoadedCiGan {
     base: LoadedStylegan,
     encoder: Encoder,
-    text: Option<(TextEncoder, Tokenizer)>,
+    text: Option<Arc<(TextEncoder, Tokenizer)>>,
     /// Loaded on first use, because only edits and projections need it. Models without a
     /// discriminator have none.
-    perceptual: OnceLock<Perceptual>,
+    perceptual: Arc<OnceLock<Perceptual>>,
     units: Option<Vec<f32>>,
     trained_with: Option<String>,
     /// The strength that was measured for this model.
@@ -65,10 +68,10 @@ impl LoadedCiGan {
             base,
             encoder: load_encoder(model, device)?,
             text: match model.has(&TEXT) {
-                true => Some(load_text(model, device)?),
+                true => Some(Arc::new(load_text(model, device)?)),
                 false => None,
             },
-            perceptual: OnceLock::new(),
+            perceptual: Arc::default(),
             units: model.tensor(PERCEPTUAL_UNITS).map(HostTensor::to_f32),
             trained_with: perceptual_of(model).map(str::to_owned),
             strength: default_strength(model)?,
@@ -93,7 +96,7 @@ impl LoadedCiGan {
     }
 
     fn text(&self) -> Result<&(TextEncoder, Tokenizer)> {
-        self.text.as_ref().ok_or_else(|| {
+        self.text.as_deref().ok_or_else(|| {
             Error::user(format!("{}: contains no text encoder", self.base.name()))
                 .hint("train one with `cigan align-text`")
         })
@@ -138,6 +141,25 @@ impl LoadedCiGan {
         };
         let [n, layers, dim] = gap.dims();
         to_vec(gap.powi_scalar(2).reshape([n, layers * dim]).sum_dim(1).sqrt())
+    }
+
+    /// The pictures of codes `[N, layers, w_dim]`.
+    fn pictures(&self, codes: &Tensor<3>) -> Vec<RgbImage> {
+        let chunks = codes.clone().split(CHUNK, 0).into_iter();
+        chunks.flat_map(|codes| picture::from_tensor(LatentSpace::render(self, codes))).collect()
+    }
+
+    /// The same model with its generator tuned to images at codes; see [`TextCodes::tuned`].
+    fn tune(
+        &self,
+        images: Tensor<4>,
+        codes: Tensor<3>,
+        settings: &TuneSettings,
+        observe: &mut dyn FnMut(&TuneStep) -> bool,
+    ) -> Result<Self> {
+        let (generator, perceptual) = (self.generator(), LoadedCiGan::perceptual(self)?);
+        let generator = Tuner { generator, perceptual, settings }.tune(images, codes, observe)?;
+        Ok(Self { base: self.base.with_generator(generator), ..self.clone() })
     }
 
     fn edited(
@@ -337,19 +359,31 @@ impl TextToImage for LoadedCiGan {
                 (LatentSpace::render(self, codes.clone()), codes)
             }
         };
-        let chunks = codes.clone().split(CHUNK, 0).into_iter();
-        let inverted: Vec<_> = chunks
-            .flat_map(|codes| picture::from_tensor(LatentSpace::render(self, codes)))
-            .collect();
+        let tuned = match &settings.tune {
+            TuneSettings { steps: 0, .. } => None,
+            tune => {
+                let observe = &mut |step: &TuneStep| observe(EditStep::Tuning(step.index));
+                Some(self.tune(images.clone(), codes.clone(), tune, observe)?)
+            }
+        };
+        let model = tuned.as_ref().unwrap_or(self);
+        let inverted = model.pictures(&codes);
         let mut keep_going = observe(EditStep::Inverted(&inverted));
         let originals = picture::from_tensor(images.clone());
         let similar = similar.as_ref();
         let guided =
-            self.edited(images, codes, &change, similar, settings, &mut |index, codes| {
-                keep_going = keep_going && observe(EditStep::Guiding(index, codes));
+            model.edited(images, codes, &change, similar, settings, &mut |index, codes| {
+                let draw = || model.pictures(codes);
+                keep_going = keep_going && observe(EditStep::Guiding(index, &draw));
                 keep_going
             })?;
-        Ok(Edited { originals, inverted, guided })
+        Ok(Edited {
+            originals,
+            inverted,
+            images: model.pictures(&guided.codes),
+            marked: guided.marked.iter().map(|codes| model.pictures(codes)).collect(),
+            guided,
+        })
     }
 }
 
@@ -429,6 +463,16 @@ impl TextCodes for LoadedCiGan {
     ) -> Result<Guided> {
         let settings = EditSettings { layers: within, ..EditSettings::new(settings) };
         self.edited(images, codes, change, None, &settings, &mut |_, _| true)
+    }
+
+    fn tuned(
+        &self,
+        images: Tensor<4>,
+        codes: Tensor<3>,
+        settings: &TuneSettings,
+        observe: &mut dyn FnMut(&TuneStep) -> bool,
+    ) -> Result<Box<dyn TextCodes>> {
+        Ok(Box::new(self.tune(images, codes, settings, observe)?))
     }
 }
 

@@ -221,6 +221,13 @@ impl TextToImage for LoadedClip2Gan {
             ))
             .hint("omit the flag"));
         }
+        if settings.tune.steps > 0 {
+            return Err(Error::user(format!(
+                "--tune {}: this model does not tune its generator",
+                settings.tune.steps
+            ))
+            .hint("omit the flag"));
+        }
         if let Change::Between { from, to } = change
             && self.tokenizer().same_prompts(from, to)?
         {
@@ -238,9 +245,11 @@ impl TextToImage for LoadedClip2Gan {
             }
             EditSource::Codes(codes) => (Vec::new(), expand(codes, self.num_ws())),
         };
-        let chunks = codes.clone().split(CHUNK, 0).into_iter();
-        let inverted: Vec<_> =
-            chunks.flat_map(|codes| picture::from_tensor(self.render(codes))).collect();
+        let pictures = |codes: &Tensor<3>| -> Vec<_> {
+            let chunks = codes.clone().split(CHUNK, 0).into_iter();
+            chunks.flat_map(|codes| picture::from_tensor(self.render(codes))).collect()
+        };
+        let inverted = pictures(&codes);
         observe(EditStep::Inverted(&inverted));
         let way = match change {
             Change::To(text) => text - codes.clone(),
@@ -258,7 +267,13 @@ impl TextToImage for LoadedClip2Gan {
             reached: 0,
         };
         let originals = if originals.is_empty() { inverted.clone() } else { originals };
-        Ok(Edited { originals, inverted, guided })
+        Ok(Edited {
+            originals,
+            inverted,
+            images: pictures(&guided.codes),
+            marked: guided.marked.iter().map(pictures).collect(),
+            guided,
+        })
     }
 }
 

@@ -17,12 +17,13 @@ use crate::systems::{Capabilities, ImageSampler, LatentSpace, Loaded, StyleSpace
 use crate::vision::Features;
 
 /// The generator of a model, and its discriminator for use as a measure.
+#[derive(Clone)]
 pub struct LoadedStylegan {
     name: String,
     network: NetworkSettings,
     styles: Styles,
     /// D and its settings. D is built only when it is needed.
-    critic: Model,
+    critic: Arc<Model>,
 }
 
 impl LoadedStylegan {
@@ -42,8 +43,14 @@ impl LoadedStylegan {
                 prompts_only: None,
             },
             network,
-            critic: critic_of(model),
+            critic: Arc::new(critic_of(model)),
         })
+    }
+
+    /// The same model with another generator of the same shape.
+    pub fn with_generator(&self, generator: Generator) -> Self {
+        let styles = Styles { generator, ..self.styles.clone() };
+        Self { styles, ..self.clone() }
     }
 
     /// The generator, without automatic differentiation.

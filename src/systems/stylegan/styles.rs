@@ -13,6 +13,7 @@ use crate::systems::requests::Truncation;
 use crate::train::evaluator::SampleNoise;
 
 /// A generator with its number of classes.
+#[derive(Clone)]
 pub struct Styles {
     /// The generator, without automatic differentiation.
     pub generator: Generator,
@@ -25,6 +26,7 @@ pub struct Styles {
 }
 
 /// Message and hint of a model that generates images only from prompts.
+#[derive(Clone)]
 pub struct PromptsOnly {
     /// The reason.
     pub message: String,

@@ -12,6 +12,7 @@ pub mod section;
 pub mod settings;
 pub mod stage;
 pub mod train;
+pub mod tune;
 
 pub use encoder::Encoder;
 pub use latent_discriminator::LatentDiscriminator;
