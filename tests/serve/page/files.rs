@@ -136,7 +136,7 @@ fn pictures_of_commands_are_restored_or_named() {
 
     let file = made(&page, "tuned.png", &[&words[..], &["--tune", "1"]].concat());
     drop(&mut page, "tuned.png", &file);
-    page.until("$('edit-status').textContent.includes('but not the tuning of its generator')");
+    page.until("$('edit-status').textContent.includes(', the tuning of its generator: ')");
 
     let file = made(&page, "sample.png", &["sample", "--seeds", "3"]);
     drop(&mut page, "sample.png", &file);
