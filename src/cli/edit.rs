@@ -102,7 +102,7 @@ pub struct EditArgs {
     /// Train a copy of the generator for N steps on each image before editing, so that it reproduces
     /// the image (pivotal tuning, Roich et al. 2021) [default: 0].
     ///
-    /// The edit then keeps more of the image. It takes some seconds for each image.
+    /// The edit then keeps more of the image. The time for each image grows with N.
     #[arg(long, value_name = "N", conflicts_with = "codes")]
     pub tune: Option<usize>,
     /// Layers to edit, such as 0-3 (coarse) or 4-7 (finer) [default: all].
@@ -228,8 +228,8 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     terminal.wrote(&file);
     if args.tune.is_some_and(|steps| steps > 0) {
         terminal.note(
-            "the tuned generators are not kept, so other commands draw the codes with the model's own \
-             generator, and the images differ",
+            "the tuned generators are not saved; other commands generate images from these codes with \
+             the model's own generator, so their images differ",
         );
     }
     if !studio.capabilities().direct_edits {

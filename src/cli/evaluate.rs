@@ -89,12 +89,12 @@ pub struct EvaluateArgs {
     /// Refine inversions with N steps of projection before edits of the metric `text`.
     #[arg(long, value_name = "N", default_value_t = defaults().edit_project)]
     pub edit_project: usize,
-    /// Tune a copy of the generator to each image in N steps before edits of the metric `text`, as
-    /// `cigan edit --tune N` does.
+    /// Tune a copy of the generator to each image for N steps before the edits of the metric `text`.
+    /// For the edits of `cigan edit --tune N`, add --edit-project 50 --project-space w.
     #[arg(long, value_name = "N", default_value_t = defaults().edit_tune)]
     pub edit_tune: usize,
     /// Latent space of the projections of --edit-project, --project and the metric `attributes`;
-    /// `cigan edit` uses w+.
+    /// `cigan edit` uses w+, or w with --tune.
     #[arg(long, value_name = "SPACE", default_value = defaults().project_space.name(),
         value_parser = choices(&ProjectSpace::ALL, |v| v.name(), |v| v.about()))]
     pub project_space: ProjectSpace,

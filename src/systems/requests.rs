@@ -311,8 +311,8 @@ pub struct ProjectSettings {
 }
 
 impl ProjectSettings {
-    /// The projection of an image before a generator is tuned to it: in W, where edits work best
-    /// (Roich et al. 2021, §3.1), because tuning makes up for what W loses.
+    /// The projection of an image before a generator is tuned to it: in W, as Roich et al. (2021,
+    /// §3.1) recommend. Tuning makes up for the detail that W loses.
     pub fn pivot(steps: usize) -> Self {
         Self { steps, space: ProjectSpace::W, ..Self::default() }
     }

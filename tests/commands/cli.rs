@@ -663,7 +663,7 @@ fn candidates_and_strips(cigan: &Cigan, model: &str, drawn: &str) {
         let words = [&space[..], &words].concat();
         let done =
             cigan.run(&[&["edit", "--model", model, "--image"], &photos[..], &words].concat());
-        assert_eq!(done.ok().stderr.contains("the tuned generators are not kept"), steps == "20");
+        assert_eq!(done.ok().stderr.contains("the tuned generators are not saved"), steps == "20");
         out
     });
     let tuned_first = format!("{tuned}/seed0000-edited.png");

@@ -22,8 +22,8 @@ const LEAST_DIVERSITY: f64 = 0.3;
 /// The same while γ is adapted: on drawings, samples recovered from a share of 0.29.
 const LEAST_DIVERSITY_ADAPTED: f64 = 0.15;
 
-/// A weight of both gradient penalties with which the relativistic loss gave varied samples of
-/// drawings, with a latent space of 64 numbers and no path length regularisation.
+/// Weight of R1 and R2 at which the relativistic loss gave varied samples of drawings (64 latent
+/// numbers, no path length regularisation).
 const RELATIVISTIC_GAMMA: f64 = 1.0;
 
 /// The variety of images `[N, 3, res, res]`: the root of the mean variance of their pixels, which is
@@ -60,14 +60,14 @@ pub(super) fn warning(metrics: &Metrics, settings: &StyleganSettings) -> Option<
         remedies.push("--set stylegan.adapt_gamma=true".to_owned());
         let larger = |gamma: f64| 10.0 * gamma.max(0.001);
         let mut weight = format!("--set stylegan.r1_gamma={:.2}", larger(settings.r1_gamma));
-        // Otherwise, R2 has the weight of R1.
+        // R2 follows R1 unless it has a weight of its own.
         if pairs && settings.r2_gamma != settings.r1_gamma {
             weight += &format!(" --set stylegan.r2_gamma={:.2}", larger(settings.r2_gamma));
         }
         remedies.push(format!("a larger weight such as {weight}"));
     }
     if !pairs {
-        // On drawings, this loss collapsed as well at the weight of the preset.
+        // On drawings, training collapsed with this loss too, at the weight of the preset.
         let weight = settings.r1_gamma.max(RELATIVISTIC_GAMMA);
         remedies
             .push(format!("--set stylegan.loss=relativistic --set stylegan.r1_gamma={weight:.2}"));

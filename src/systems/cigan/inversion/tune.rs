@@ -1,5 +1,5 @@
-//! Pivotal tuning (Roich et al. 2021, §3.2): trains a copy of the generator until it reproduces given
-//! images at their codes, which stay fixed.
+//! Pivotal tuning (Roich et al. 2021, §3.2): trains a copy of the generator to reproduce given images
+//! from their codes, which stay fixed.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
