@@ -24,6 +24,9 @@ pub struct AdamSettings {
 }
 
 impl AdamSettings {
+    /// The constants of Kingma & Ba: β1 = 0.9, β2 = 0.999, ε = 1e-8.
+    pub const PUBLISHED: Self = Self { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+
     /// Settings for a network that takes an extra, lazy step every `interval` iterations: the
     /// decay rates are raised to c = interval/(interval + 1) (Karras et al. 2020, App. B). The
     /// learning rate is multiplied by the same c ([`lazy_factor`]).
@@ -190,7 +193,7 @@ pub struct LatentAdam<const D: usize> {
 impl<const D: usize> LatentAdam<D> {
     /// An optimiser with β1 = 0.9, β2 = 0.999 and ε = 1e-8.
     pub fn new(lr: f64) -> Self {
-        let settings = AdamSettings { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let settings = AdamSettings::PUBLISHED;
         Self { settings, lr, steps: 0, moments: None }
     }
 

@@ -28,11 +28,9 @@ pub use seeds::{Candidates, DEFAULT_SEEDS, Seeds};
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 
-use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::Result;
 use crate::language::{Prompt, PromptTokenizer};
 use crate::model::{Model, READ_BY};
-use crate::picture;
 use crate::systems::ranking::{Judge, best};
 use crate::systems::{self, Capabilities, Loaded, TextToImage};
 use crate::tensorfile::TensorFile;
@@ -177,8 +175,7 @@ impl Studio {
 
     /// Renders the images of codes `[N, layers, dim]`.
     pub fn images(&self, codes: &Tensor<3>) -> Vec<RgbImage> {
-        let chunks = codes.clone().split(CHUNK, 0).into_iter();
-        chunks.flat_map(|codes| picture::from_tensor(self.text_to_image().render(codes))).collect()
+        self.text_to_image().pictures(codes)
     }
 
     fn text_to_image(&self) -> &dyn TextToImage {

@@ -6,14 +6,17 @@
 use std::ops::RangeInclusive;
 
 use burn::tensor::Tensor;
+use image::RgbImage;
 
 use super::guidance::{GuidanceSettings, Guided};
 use super::requests::{
     Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStart, EditStep, Edited,
     Illustrated, ProjectSettings, ProjectStart, ProjectStep, Truncation, TuneSettings, TuneStep,
 };
+use crate::device::IMAGES_AT_ONCE;
 use crate::error::{Error, Result};
 use crate::language::{Prompt, PromptTokenizer, WeightedPrompt};
+use crate::picture;
 use crate::train::evaluator::SampleNoise;
 
 /// Draws images from prompts, and edits images if the system supports it.
@@ -72,6 +75,12 @@ pub trait TextToImage: Send + Sync {
 
     /// Images `[N, 3, res, res]` of codes `[N, layers, dim]`.
     fn render(&self, codes: Tensor<3>) -> Tensor<4>;
+
+    /// The pictures of codes `[N, layers, dim]`, drawn a batch at a time.
+    fn pictures(&self, codes: &Tensor<3>) -> Vec<RgbImage> {
+        let batches = codes.clone().split(IMAGES_AT_ONCE, 0).into_iter();
+        batches.flat_map(|codes| picture::from_tensor(self.render(codes))).collect()
+    }
 
     /// Checks that the model can edit images.
     ///

@@ -67,7 +67,7 @@ impl Default for ProbeSettings {
             epochs: 6,
             batch: 32,
             lr: 3e-3,
-            adam: AdamSettings { beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+            adam: AdamSettings::PUBLISHED,
             channels: 32,
             parts: 10.0,
             noise: 0.05,

@@ -56,7 +56,7 @@ impl Default for CaptionerSettings {
             batch: 64,
             round: 0,
             lr: 1e-3,
-            adam: AdamSettings { beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+            adam: AdamSettings::PUBLISHED,
             mirror: true,
             crop: 0.75,
         }

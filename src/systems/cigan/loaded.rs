@@ -4,7 +4,6 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor};
-use image::RgbImage;
 
 use super::guidance::edit::Edit;
 use super::guidance::generate::Generation;
@@ -141,12 +140,6 @@ impl LoadedCiGan {
         };
         let [n, layers, dim] = gap.dims();
         to_vec(gap.powi_scalar(2).reshape([n, layers * dim]).sum_dim(1).sqrt())
-    }
-
-    /// The pictures of codes `[N, layers, w_dim]`.
-    fn pictures(&self, codes: &Tensor<3>) -> Vec<RgbImage> {
-        let chunks = codes.clone().split(CHUNK, 0).into_iter();
-        chunks.flat_map(|codes| picture::from_tensor(LatentSpace::render(self, codes))).collect()
     }
 
     /// The same model with its generator tuned to images at codes; see [`TextCodes::tuned`].

@@ -9,7 +9,6 @@ use super::drawing::{Drawing, VectorSampler};
 use super::encoders::CentredEncoders;
 use super::section::{CLIP2GAN, load_captions, load_encoders, load_mapper};
 use crate::data::Archive;
-use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::language::{Captions, PromptTokenizer};
 use crate::model::Model;
@@ -245,11 +244,7 @@ impl TextToImage for LoadedClip2Gan {
             }
             EditSource::Codes(codes) => (Vec::new(), expand(codes, self.num_ws())),
         };
-        let pictures = |codes: &Tensor<3>| -> Vec<_> {
-            let chunks = codes.clone().split(CHUNK, 0).into_iter();
-            chunks.flat_map(|codes| picture::from_tensor(self.render(codes))).collect()
-        };
-        let inverted = pictures(&codes);
+        let inverted = self.pictures(&codes);
         observe(EditStep::Inverted(&inverted));
         let way = match change {
             Change::To(text) => text - codes.clone(),
@@ -270,8 +265,8 @@ impl TextToImage for LoadedClip2Gan {
         Ok(Edited {
             originals,
             inverted,
-            images: pictures(&guided.codes),
-            marked: guided.marked.iter().map(pictures).collect(),
+            images: self.pictures(&guided.codes),
+            marked: guided.marked.iter().map(|codes| self.pictures(codes)).collect(),
             guided,
         })
     }

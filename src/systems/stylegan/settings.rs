@@ -68,6 +68,18 @@ pub enum Architecture {
 }
 
 impl NetworkSettings {
+    /// Networks for tests, of 16×16 pixels.
+    #[cfg(test)]
+    pub(crate) fn tiny() -> Self {
+        Self {
+            w_dim: 8,
+            z_dim: 8,
+            channel_base: 64,
+            channel_max: 8,
+            ..StyleganSettings::auto(16, Some(4)).network
+        }
+    }
+
     /// Resolutions of the blocks: 4, 8, … up to the resolution of the images.
     pub fn resolutions(&self) -> impl Iterator<Item = usize> + use<> {
         (2..=self.resolution.ilog2()).map(|log| 1 << log)

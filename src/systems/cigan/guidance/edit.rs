@@ -123,13 +123,7 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let device = Device::flex();
-            let network = NetworkSettings {
-                w_dim: 8,
-                z_dim: 8,
-                channel_base: 64,
-                channel_max: 8,
-                ..crate::systems::stylegan::StyleganSettings::auto(16, Some(4)).network
-            };
+            let network = NetworkSettings::tiny();
             let init = &mut Init::new(3, "guidance", &device);
             let generator = Generator::new(&network, init);
             let features = DiscriminatorFeatures::new(&Discriminator::new(&network, init));

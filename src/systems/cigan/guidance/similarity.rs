@@ -119,8 +119,8 @@ mod tests {
     use crate::systems::cigan::guidance::generate::Generation;
     use crate::systems::damsm::{DamsmNetwork, ImageTower};
     use crate::systems::guidance::{GuidanceSettings, Guided};
+    use crate::systems::stylegan::NetworkSettings;
     use crate::systems::stylegan::sample::{render, starts};
-    use crate::systems::stylegan::{NetworkSettings, StyleganSettings};
 
     /// A random encoder of images. Vectors of texts are drawn by their length.
     struct Encoders(ImageTower);
@@ -150,13 +150,7 @@ mod tests {
     }
 
     fn generator() -> Generator {
-        let network = NetworkSettings {
-            w_dim: 8,
-            z_dim: 8,
-            channel_base: 64,
-            channel_max: 8,
-            ..StyleganSettings::auto(16, Some(4)).network
-        };
+        let network = NetworkSettings::tiny();
         Generator::new(&network, &mut Init::new(3, "guidance", &Device::flex()))
     }
 

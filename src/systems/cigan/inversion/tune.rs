@@ -40,7 +40,7 @@ impl Tuner<'_> {
         let ws = expand(codes, self.generator.synthesis.num_ws());
         let target = self.perceptual.features(x.clone());
         let mut synthesis = self.generator.synthesis.clone().train();
-        let mut adam = Adam::new(AdamSettings { beta1: 0.9, beta2: 0.999, eps: 1e-8 });
+        let mut adam = Adam::new(AdamSettings::PUBLISHED);
         for index in 0..=self.settings.steps {
             let image = synthesis.forward(ws.clone(), &Noise::Const).value;
             let losses = image::mse(x.clone(), image.clone())
@@ -71,21 +71,13 @@ mod tests {
     use crate::nn::Init;
     use crate::nn::params::flatten;
     use crate::systems::stylegan::sample::{render, starts};
-    use crate::systems::stylegan::{
-        Discriminator, DiscriminatorFeatures, NetworkSettings, StyleganSettings,
-    };
+    use crate::systems::stylegan::{Discriminator, DiscriminatorFeatures, NetworkSettings};
     use crate::vision::Features;
 
     /// A generator, a perceptual distance, codes, and images that are not those of the codes.
     fn fixture() -> (Generator, Perceptual, Tensor<3>, Tensor<4>) {
         let device = Device::flex();
-        let network = NetworkSettings {
-            w_dim: 8,
-            z_dim: 8,
-            channel_base: 64,
-            channel_max: 8,
-            ..StyleganSettings::auto(16, Some(4)).network
-        };
+        let network = NetworkSettings::tiny();
         let init = &mut Init::new(3, "tune", &device);
         let generator = Generator::new(&network, init).valid();
         let features = DiscriminatorFeatures::new(&Discriminator::new(&network, init));
