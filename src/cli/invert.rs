@@ -20,6 +20,7 @@ use crate::vision::PerceptualChoice;
 Examples:
   cigan invert --data birds32.zip --model runs/00000-train-stylegan-small32 --preset small32
   cigan invert --data birds32.zip --model M.safetensors --no-cycle     # ablation
+  cigan invert --data birds32.zip --model TRAINED-FURTHER --transfer EARLIER   # another generator
   cigan invert --resume runs/00001-invert-small32")]
 pub struct InvertArgs {
     /// Archive made by `cigan data prepare`.
@@ -40,6 +41,10 @@ pub struct InvertArgs {
     /// Latent space of the encoder [default: w].
     #[arg(long, value_name = "SPACE", value_parser = ["w", "w+"])]
     pub space: Option<String>,
+    /// Start from the encoder of this model instead of random weights, for example if the generator
+    /// was trained further. Both encoders must have the same layers.
+    #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
+    pub transfer: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArgs,
     #[command(flatten)]
@@ -64,6 +69,7 @@ pub(super) fn run(args: &InvertArgs, common: &Common, terminal: &mut Terminal) -
         flags: args.flags(),
         data: args.data.clone(),
         model: args.model.clone(),
+        embedding: args.transfer.clone(),
         perceptual: args.perceptual.as_ref().map(ToString::to_string),
         reduce: args.ranks.reduce,
         ..args.training.request(common)

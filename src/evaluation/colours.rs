@@ -6,6 +6,7 @@ use super::features::CHUNK;
 use super::illustrate::illustrate;
 use super::{EvaluationContext, Row, Subject, Table};
 use crate::error::Result;
+use crate::language::balance::most_named;
 use crate::language::captions::evaluable;
 use crate::metrics::colour::{Colour, coverage, ranks};
 use crate::picture::from_tensor;
@@ -111,17 +112,14 @@ fn photographs(setting: &EvaluationContext) -> Result<Vec<(Colour, Shares)>> {
 /// The colour that most captions of an image name: at least half of them, and more than name any
 /// other colour.
 fn main_colour(captions: &[String]) -> Option<Colour> {
-    let names = |caption: &str, colour: Colour| {
-        caption.split(|c: char| !c.is_alphanumeric()).any(|word| {
-            let word = word.to_lowercase();
-            word == colour.name() || (colour == Colour::Grey && word == "gray")
-        })
+    let names = |found: &str, colour: usize| {
+        let found = found.to_lowercase();
+        let colour = Colour::ALL[colour];
+        found == colour.name() || (colour == Colour::Grey && found == "gray")
     };
-    let count = |colour: Colour| captions.iter().filter(|text| names(text, colour)).count();
-    let counts = Colour::ALL.map(count);
-    let most = counts.into_iter().max().filter(|&most| most > 0 && 2 * most >= captions.len())?;
-    let mut colours = Colour::ALL.into_iter().filter(|&colour| counts[colour as usize] == most);
-    colours.next().filter(|_| colours.next().is_none())
+    most_named(captions, Colour::ALL.len(), names)
+        .filter(|&(_, count)| 2 * count >= captions.len())
+        .map(|(colour, _)| Colour::ALL[colour])
 }
 
 /// Mean coverage of images.

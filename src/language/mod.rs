@@ -3,6 +3,7 @@
 //! They are not part of a stage, because two stages use them: stage 3 aligns a text encoder with
 //! latent codes, and a text-conditional stage 1 trains one together with its discriminator.
 
+pub mod balance;
 pub mod byte_pairs;
 pub mod captions;
 mod coverage;
@@ -19,6 +20,7 @@ mod vocabulary;
 pub mod weighted;
 pub mod words;
 
+pub use balance::BalanceSettings;
 pub use byte_pairs::BytePairTokenizer;
 pub use captions::Captions;
 pub use encoder::TextEncoder;

@@ -39,6 +39,8 @@ pub struct Setup<T> {
     pub without_checkpoints: &'static str,
     /// The flag that gives the model that the run starts from.
     pub model_flag: &'static str,
+    /// The flag that gives the model of encoders.
+    pub embedding_flag: &'static str,
     pub(super) section: &'static Section,
     /// The run that is resumed; only rank 0 opens it.
     pub(super) directory: Option<RunDirectory>,
@@ -143,6 +145,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             archive,
             without_checkpoints: "start a new run",
             model_flag: "--model",
+            embedding_flag: "--embedding",
             section,
             directory: None,
             resumed: None,
@@ -225,6 +228,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             archive,
             without_checkpoints: "start a new run",
             model_flag: "--model",
+            embedding_flag: "--embedding",
             section,
             directory,
             resumed: Some(path.to_owned()),
@@ -259,7 +263,7 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         let resumed = self.is_resumed();
         let kept = self.kept_embedding.as_deref();
         let (path, hash) = (&mut self.inputs.embedding, &mut self.run.embedding);
-        open_input("--embedding", path, hash, resumed, kept)
+        open_input(self.embedding_flag, path, hash, resumed, kept)
     }
 
     /// Whether the run continues an interrupted one.

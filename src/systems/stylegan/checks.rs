@@ -99,6 +99,7 @@ impl Checked for StyleganSettings {
             return Err(Error::user(format!("stylegan.pl_decay is {}", self.pl_decay))
                 .hint("use a weight from 0 to 1; the paper uses 0.01"));
         }
+        self.balance.check("stylegan.balance")?;
         let (batch, round) = (self.batch, self.round.min(self.batch));
         check_divides("stylegan", batch, round)?;
         let group = self.network.mbstd_group.min(round);

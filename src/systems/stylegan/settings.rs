@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::precision::Precision;
 use super::vision::VisionSettings;
 use crate::error::{Error, Result};
-use crate::language::SentenceSettings;
+use crate::language::{BalanceSettings, SentenceSettings};
 use crate::nn::{AdamSettings, ema};
 use crate::systems::gan::{AdversarialLoss, MatchingSettings};
 use crate::train::schedule::half_cosine;
@@ -213,6 +213,9 @@ pub struct StyleganSettings {
     pub ema_rampup: f64,
     /// Also train on mirrored images.
     pub mirror: bool,
+    /// Which images are shown more often than others.
+    #[serde(default)]
+    pub balance: BalanceSettings,
     /// Augmentation of what the discriminator sees.
     pub augment: AugmentSettings,
     /// Discriminators of the features of a frozen network; only with `--vision-aided`.
@@ -318,6 +321,7 @@ impl StyleganSettings {
             ema_kimg: batch as f64 * 10.0 / 32.0,
             ema_rampup: 0.05,
             mirror: false,
+            balance: BalanceSettings::default(),
             augment: AugmentSettings {
                 mode: AugmentMode::Ada,
                 p: 0.0,

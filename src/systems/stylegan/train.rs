@@ -117,7 +117,9 @@ impl<C: Conditioning> StyleganTrainer<C> {
         let d =
             Discriminator::new(&settings.network, &mut Init::new(seed, "discriminator", device));
         let half = settings.precision.half_blocks();
-        let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
+        let images = archive.indices_of(Split::Train);
+        let images = settings.balance.repeated("stylegan.balance", &archive, images)?;
+        let sampler = Sampler::new(images, settings.mirror, seed)?;
         let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
         Ok(Self {
             adam_g: Adam::new(settings.scaled_adam().lazy(settings.pl_interval)),

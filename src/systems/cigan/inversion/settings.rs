@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, positive};
+use crate::language::BalanceSettings;
 use crate::nn::{AdamSettings, ema};
 use crate::settings::Checked;
 use crate::settings::limits::{MAX_BATCH, MAX_INTERVAL, MAX_KIMG, MAX_LR, MAX_WIDTH, within};
@@ -98,6 +99,9 @@ pub struct InversionSettings {
     pub ema_kimg: f64,
     /// Also train on mirrored images.
     pub mirror: bool,
+    /// Which images are shown more often than others.
+    #[serde(default)]
+    pub balance: BalanceSettings,
 }
 
 impl LossWeights {
@@ -139,6 +143,7 @@ impl Default for InversionSettings {
             pool: 50,
             ema_kimg: 2.0,
             mirror: true,
+            balance: BalanceSettings::default(),
         }
     }
 }
@@ -199,6 +204,7 @@ impl Checked for InversionSettings {
         within("inversion.r1_gamma", self.r1_gamma, 0.0..=MAX_LOSS_WEIGHT)?;
         within("inversion.latent_r1_gamma", self.latent_r1_gamma, 0.0..=MAX_LOSS_WEIGHT)?;
         within("inversion.ema_kimg", self.ema_kimg, 0.0..=MAX_KIMG)?;
+        self.balance.check("inversion.balance")?;
         let weights = &self.weights;
         for (name, weight) in [
             ("pixel", weights.pixel),

@@ -47,6 +47,12 @@ impl Stage for Invert {
             |settings: &InversionSettings| settings.kimg,
         )?;
         let base = setup.open_base(context)?;
+        // A run that was stopped before its first checkpoint starts from the other encoder again.
+        setup.embedding_flag = "--transfer";
+        let earlier = match setup.inputs.embedding.is_some() && !setup.has_checkpoint()? {
+            true => Some(setup.open_embedding()?),
+            false => None,
+        };
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.check_unconditional(base.name())?;
         let device = context.open_device(least_memory(&setup.settings, &network))?;
@@ -54,16 +60,24 @@ impl Stage for Invert {
         let seed = setup.run.seed;
         setup.drive(
             context,
-            |setup, _, context| {
-                InversionTrainer::new(
+            |setup, state, context| {
+                if state.is_none() && earlier.is_none() && setup.inputs.embedding.is_some() {
+                    return Err(Error::user("none of the run's checkpoints can be read")
+                        .hint("start a new run with --transfer"));
+                }
+                let mut trainer = InversionTrainer::new(
                     setup.settings.clone(),
                     seed,
                     setup.archive.clone(),
                     base,
                     perceptual,
                     &device,
-                )?
-                .among(context.ranks.clone())
+                )?;
+                if let Some(earlier) = &earlier {
+                    trainer = trainer.starting_from(earlier)?;
+                    context.note(format!("the encoder comes from {}", earlier.name()));
+                }
+                trainer.among(context.ranks.clone())
             },
             |setup, trainer, directory, context| {
                 let run = directory.path().display();

@@ -8,8 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::evaluate;
 use super::losses;
 use super::pool::Pool;
-use super::section::{D_W, E, INVERSION, PERCEPTUAL, PERCEPTUAL_UNITS};
-use super::{Encoder, InversionSettings, LatentDiscriminator};
+use super::section::{D_W, E, INVERSION, PERCEPTUAL, PERCEPTUAL_UNITS, load_encoder};
+use super::{Encoder, EncoderSettings, InversionSettings, LatentDiscriminator};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
@@ -122,7 +122,9 @@ impl InversionTrainer {
             settings.latent_width,
             &mut Init::new(seed, "latent_discriminator", device),
         );
-        let sampler = Sampler::new(archive.indices_of(Split::Train), settings.mirror, seed)?;
+        let images = archive.indices_of(Split::Train);
+        let images = settings.balance.repeated("inversion.balance", &archive, images)?;
+        let sampler = Sampler::new(images, settings.mirror, seed)?;
         let loader = Loader::new(archive.clone(), sampler, settings.batch)?;
         let d = load_discriminator(&base, device)?;
         let units = if perceptual.name() == "discriminator" {
@@ -155,6 +157,33 @@ impl InversionTrainer {
             base,
             network,
         })
+    }
+
+    /// Starts from the encoder of `model` instead of random weights.
+    ///
+    /// # Errors
+    /// If the model has no encoder, or one with other layers.
+    pub fn starting_from(mut self, model: &Model) -> Result<Self> {
+        let name = model.name();
+        if !model.has(&INVERSION) {
+            return Err(Error::user(format!("--transfer {name}: contains no encoder"))
+                .hint("give a model of `cigan invert`, or train without --transfer"));
+        }
+        let theirs: EncoderSettings = model.settings(&INVERSION)?;
+        let generator: NetworkSettings = model.settings(&STYLEGAN)?;
+        let ours = &self.settings.network;
+        if theirs.space != ours.space
+            || Encoder::shapes(&theirs, &generator) != Encoder::shapes(ours, &self.network)
+        {
+            return Err(Error::user(format!("--transfer {name}: its encoder has other layers"))
+                .hint(
+                    "use its settings of [inversion.network] and a generator with its resolution and \
+                     w_dim (see `cigan info`), or train without --transfer",
+                ));
+        }
+        let encoder = load_encoder(model, &self.device)?;
+        (self.e_ema, self.e) = (encoder.clone(), encoder.train());
+        Ok(self)
     }
 
     /// Shares every batch with other ranks.
