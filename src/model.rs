@@ -131,6 +131,11 @@ fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<serde_json::Va
     json::within(deserializer, MAX_SETTINGS)
 }
 
+/// The key of a free text in the metadata of a model file.
+pub fn text_key(key: &str) -> String {
+    format!("{KEY_PREFIX}{key}")
+}
+
 /// The content of a model file.
 #[derive(Debug, Clone, Default)]
 pub struct Model {
@@ -332,7 +337,7 @@ impl Model {
         let tensors = self.file.tensors.iter().filter(|(name, _)| wanted(name));
         model.file.tensors = tensors.map(|(name, t)| (name.clone(), t.clone())).collect();
         let keys = sections.iter().flat_map(|section| {
-            let texts = section.texts.iter().map(|key| format!("{KEY_PREFIX}{key}"));
+            let texts = section.texts.iter().map(|key| text_key(key));
             std::iter::once(section.key()).chain(texts)
         });
         for key in keys {
@@ -369,17 +374,17 @@ impl Model {
 
     /// A free text, such as a vocabulary.
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.file.metadata.get(&format!("{KEY_PREFIX}{key}")).map(String::as_str)
+        self.file.metadata.get(&text_key(key)).map(String::as_str)
     }
 
     /// Sets a free text.
     pub fn set_text(&mut self, key: &str, text: String) {
-        self.file.metadata.insert(format!("{KEY_PREFIX}{key}"), text);
+        self.file.metadata.insert(text_key(key), text);
     }
 
     /// Removes a free text.
     pub fn remove_text(&mut self, key: &str) {
-        self.file.metadata.remove(&format!("{KEY_PREFIX}{key}"));
+        self.file.metadata.remove(&text_key(key));
     }
 
     /// Whether the model contains a network.

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::archive_info;
 use super::common::Common;
 use super::source::SourceArgs;
+use super::tables::counted;
 use super::terminal::Terminal;
 use crate::data::synth::{self, SynthOptions};
 use crate::data::{self, PrepareEvent, PrepareOptions, Split, Summary};
@@ -241,9 +242,4 @@ fn written(summary: &Summary) -> DataOutput {
         }
     }
     DataOutput { stdout: format!("{}\n", summary.out.display()), remarks }
-}
-
-/// A number with its noun: `1 image`, `3 images`.
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -229,7 +229,7 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     if args.tune.is_some_and(|steps| steps > 0) {
         terminal.note(
             "the tuned generators are not saved; other commands generate images from these codes with \
-             the model's own generator, so their images differ",
+             the model's own generator, so their images differ (`cigan project --tune` saves one)",
         );
     }
     if !studio.capabilities().direct_edits {

@@ -18,6 +18,7 @@ use crate::report::Metrics;
 use crate::report::metrics::score_in_words;
 use crate::report::run::read_metrics;
 use crate::run_files::{self, measured};
+use crate::systems::stylegan::section::Tuning;
 use crate::systems::{self, Capabilities};
 
 /// Show what a model, a run, an image or an archive contains.
@@ -133,6 +134,11 @@ fn model(args: &InfoArgs) -> Result<String> {
         if !own.is_empty() && !scores.iter().any(|run| run.include(&own)) {
             rows.push(("scores", in_words(section.command, &own)));
         }
+    }
+    if let Some(Tuning { steps, images, of }) = Tuning::of(&model) {
+        let of = of.get(..12).unwrap_or(&of);
+        let images = tables::counted(images, "image");
+        rows.push(("tuned", format!("the generator of {of}, for {steps} steps to {images}")));
     }
     for run in &scores {
         rows.push(("scores", in_words(&run.run, &run.metrics)));

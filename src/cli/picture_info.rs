@@ -226,7 +226,8 @@ fn command(text: &BTreeMap<String, String>) -> Option<String> {
         let codes = if has("latent") { " --latents CODES" } else { "" };
         (format!("cigan sample --model MODEL{codes}"), flags)
     } else if has("start") && has("steps") {
-        let flags = &[("--steps", "steps"), ("--start", "start"), ("--space", "space")];
+        let flags =
+            &[("--steps", "steps"), ("--start", "start"), ("--space", "space"), ("--tune", "tune")];
         ("cigan project --model MODEL --image IMAGE".into(), flags)
     } else {
         return None;
@@ -278,6 +279,11 @@ fn note(text: &BTreeMap<String, String>, has_command: bool) -> Option<String> {
              `edit --codes`, the command does not repeat it exactly"
                 .into(),
         );
+    }
+    if let Some(images) = text.get("images") {
+        return Some(format!(
+            "the generator was tuned to {images} images together, so IMAGE stands for all of them"
+        ));
     }
     has("seeds").then(|| "the command draws the pictures that it shows together".into())
 }

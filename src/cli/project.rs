@@ -9,17 +9,17 @@ use image::RgbImage;
 
 use super::choices::choices;
 use super::common::{Common, of_model, stopped};
-use super::results::{ForceArgs, REPLACE_RESULTS};
+use super::results::{ForceArgs, REPLACE_RESULTS, TUNED, check_not_input};
 use super::terminal::Terminal;
 use super::view::{self, unique_names};
 use crate::data::open_photos;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::picture;
 use crate::settings::limits::{MAX_STEPS, within};
 use crate::studio::codes_file;
-use crate::systems::requests::{ProjectSettings, ProjectSpace, ProjectStart};
+use crate::systems::requests::{ProjectSettings, ProjectSpace, ProjectStart, TuneSettings};
 use crate::systems::{self, LatentSpace};
 
 /// Find the latent codes of images.
@@ -30,6 +30,8 @@ Examples:
   cigan project --model runs/00001-invert-small32 --image bird.jpg --out projected
   cigan project --model M.safetensors --image *.png --steps 300 --gif --out longer
   cigan project --model M.safetensors --image bird.jpg --space w+ --out closer
+  cigan project --model M.safetensors --image bird.jpg --tune 100 --out tuned
+  cigan edit --model tuned/tuned.safetensors --codes tuned/codes.safetensors --text \"a red bird\"
   cigan project --model M.safetensors --image bird.jpg --start average --out from-mean")]
 pub struct ProjectArgs {
     /// Model file or run directory that can invert images.
@@ -44,10 +46,18 @@ pub struct ProjectArgs {
     /// Initial code of the optimisation.
     #[arg(long, value_enum, default_value = "encoder")]
     pub start: StartChoice,
-    /// Latent space of the codes.
-    #[arg(long, value_name = "SPACE", default_value = ProjectSettings::default().space.name(),
-        value_parser = choices(&ProjectSpace::ALL, |v| v.name(), |v| v.about()))]
-    pub space: ProjectSpace,
+    #[arg(long, value_name = "SPACE",
+        value_parser = choices(&ProjectSpace::ALL, |v| v.name(), |v| v.about()),
+        help = format!("Latent space of the codes [default: {}, or {} with --tune]",
+            ProjectSettings::default().space.name(), ProjectSettings::pivot(0).space.name()))]
+    pub space: Option<ProjectSpace>,
+    /// Then train a copy of the generator for N steps, so that it reproduces the images, and write it
+    /// as tuned.safetensors (pivotal tuning, Roich et al. 2021) [default: 0].
+    ///
+    /// The file is a model for all other commands. All images share it; the fewer they are, the closer
+    /// it comes to each of them in N steps.
+    #[arg(long, value_name = "N")]
+    pub tune: Option<usize>,
     /// Also write an animation of the optimisation as a GIF.
     #[arg(long)]
     pub gif: bool,
@@ -56,6 +66,13 @@ pub struct ProjectArgs {
     pub out: PathBuf,
     #[command(flatten)]
     pub force: ForceArgs,
+}
+
+impl ProjectArgs {
+    /// How the generator is tuned.
+    fn tuning(&self) -> TuneSettings {
+        TuneSettings { steps: self.tune.unwrap_or(0), ..Default::default() }
+    }
 }
 
 /// The values of `--start`.
@@ -69,10 +86,21 @@ pub enum StartChoice {
 
 pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) -> Result<()> {
     within("--steps", args.steps, 0..=MAX_STEPS)?;
+    let tune = args.tuning();
+    within("--tune", tune.steps, 0..=MAX_STEPS)?;
+    if tune.steps > 0 && args.image.len() > CHUNK {
+        return Err(Error::user(format!("--tune: {} images", args.image.len())).hint(format!(
+            "one generator is tuned to at most {CHUNK} images; give fewer --image"
+        )));
+    }
     let names = unique_names(&args.image);
     let ends = ["-projected.png", "-side-by-side.png", "-steps.gif"];
-    let planned: Vec<String> =
+    let mut planned: Vec<String> =
         names.iter().flat_map(|name| ends.map(|end| format!("{name}{end}"))).collect();
+    if tune.steps > 0 {
+        check_not_input(&args.out.join(TUNED), [args.model.as_path()])?;
+        planned.push(TUNED.to_owned());
+    }
     args.force.check_folder(&args.out, &planned)?;
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
@@ -89,7 +117,10 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
             break;
         }
         let images = view::batch(photos, loaded.resolution(), &device);
-        let projected = project(args, space, images, before, terminal)?;
+        let mut projected = project(args, space, images.clone(), before, terminal)?;
+        if tune.steps > 0 && stop.requested().is_none() {
+            projected.tune(args, space, images, &model, terminal)?;
+        }
         for (index, original) in photos.iter().enumerate() {
             projected.write(args, index, &names[before + index], original, &model, terminal)?;
         }
@@ -110,23 +141,46 @@ struct Projected {
     last: Vec<RgbImage>,
     /// The images at some steps, for the animation.
     frames: Vec<Vec<RgbImage>>,
-    /// Losses at the start, one for each image.
-    first_losses: Vec<f32>,
-    /// Losses at the end.
-    losses: Vec<f32>,
+    /// The space of the codes.
+    space: ProjectSpace,
+    /// Losses of the projection.
+    losses: Losses,
     /// Number of steps that were done.
     steps: usize,
+    /// Losses while the generator was tuned, and the number of its steps.
+    tuning: Option<(Losses, usize)>,
+}
+
+/// Losses of an optimisation, one for each image.
+#[derive(Default)]
+struct Losses {
+    first: Vec<f32>,
+    last: Vec<f32>,
+}
+
+impl Losses {
+    fn record(&mut self, losses: &[f32]) {
+        if self.first.is_empty() {
+            self.first = losses.to_vec();
+        }
+        self.last = losses.to_vec();
+    }
 }
 
 /// Projects a batch of images, which follows `before` earlier images. The user may interrupt it.
 fn project(
     args: &ProjectArgs,
-    space: &dyn LatentSpace,
+    latents: &dyn LatentSpace,
     images: Tensor<4>,
     before: usize,
     terminal: &mut Terminal,
 ) -> Result<Projected> {
-    let settings = ProjectSettings { steps: args.steps, space: args.space, ..Default::default() };
+    let usual = match args.tune {
+        None | Some(0) => ProjectSettings::default(),
+        Some(_) => ProjectSettings::pivot(0),
+    };
+    let space = args.space.unwrap_or(usual.space);
+    let settings = ProjectSettings { steps: args.steps, space, ..usual };
     let start = match args.start {
         StartChoice::Encoder => ProjectStart::Encoder,
         StartChoice::Average => ProjectStart::Average,
@@ -135,16 +189,14 @@ fn project(
     let stop = terminal.interrupt().clone();
     let count = images.dims()[0];
     let (mut last, mut frames) = (Vec::new(), Vec::new());
-    let mut first: Option<Vec<f32>> = None;
-    let (mut losses, mut steps) = (Vec::new(), 0);
-    let codes = space.project(images, start, &settings, &mut |step, image| {
+    let (mut losses, mut steps) = (Losses::default(), 0);
+    let codes = latents.project(images, start, &settings, &mut |step, image| {
         terminal.progress(
             "projecting",
             (before * args.steps + count * step.index) as u64,
             (args.image.len() * args.steps) as u64,
         );
-        first.get_or_insert_with(|| step.losses.clone());
-        losses = step.losses.clone();
+        losses.record(&step.losses);
         steps = step.index;
         let asked = stop.requested().is_some();
         let end = asked || step.index == args.steps;
@@ -159,10 +211,41 @@ fn project(
         }
         !asked
     })?;
-    Ok(Projected { codes, last, frames, first_losses: first.unwrap_or_default(), losses, steps })
+    Ok(Projected { codes, last, frames, space, losses, steps, tuning: None })
 }
 
 impl Projected {
+    /// Tunes the generator of `model` to the images, and writes it. The images of the codes become
+    /// those of the tuned generator.
+    fn tune(
+        &mut self,
+        args: &ProjectArgs,
+        latents: &dyn LatentSpace,
+        images: Tensor<4>,
+        model: &Model,
+        terminal: &mut Terminal,
+    ) -> Result<()> {
+        let settings = &args.tuning();
+        let device = images.device();
+        let stop = terminal.interrupt().clone();
+        let (mut losses, mut steps) = (Losses::default(), 0);
+        let codes = self.codes.clone();
+        let tuned = latents.tuned_model(model, images, codes.clone(), settings, &mut |step| {
+            terminal.progress("tuning", step.index as u64, settings.steps as u64);
+            losses.record(&step.losses);
+            steps = step.index;
+            stop.requested().is_none()
+        })?;
+        self.tuning = Some((losses, steps));
+        let file = args.out.join(TUNED);
+        tuned.into_file().sealed().write(&file)?;
+        terminal.wrote(&file);
+        let tuned = Model::open(&file)?;
+        let images = systems::open(&tuned, &device)?.latent_space()?.render(codes);
+        self.last = picture::from_tensor(images);
+        Ok(())
+    }
+
     /// Writes the results of image number `index` of the batch.
     fn write(
         &self,
@@ -173,12 +256,18 @@ impl Projected {
         model: &Model,
         terminal: &mut Terminal,
     ) -> Result<()> {
-        let text = [
+        let mut text = vec![
             ("steps", self.steps.to_string()),
             ("start", format!("{:?}", args.start).to_lowercase()),
-            ("space", args.space.name().to_owned()),
+            ("space", self.space.name().to_owned()),
             ("model", model.hash().to_owned()),
         ];
+        if let Some((_, steps)) = &self.tuning {
+            text.push(("tune", steps.to_string()));
+            if self.last.len() > 1 {
+                text.push(("images", self.last.len().to_string()));
+            }
+        }
         let file = args.out.join(format!("{name}-projected.png"));
         picture::png::write(&file, &self.last[index], &text)?;
         terminal.wrote(&file);
@@ -196,8 +285,14 @@ impl Projected {
             picture::write_gif(&file, &steps, Duration::from_millis(80))?;
             terminal.wrote(&file);
         }
-        if let (Some(first), Some(last)) = (self.first_losses.get(index), self.losses.get(index)) {
-            terminal.note(&format!("{name}: loss {first:.4} → {last:.4}"));
+        let mut note = |what: &str, losses: &Losses| {
+            if let (Some(first), Some(last)) = (losses.first.get(index), losses.last.get(index)) {
+                terminal.note(&format!("{name}: {what} {first:.4} → {last:.4}"));
+            }
+        };
+        note("loss", &self.losses);
+        if let Some((losses, _)) = &self.tuning {
+            note("loss while tuning", losses);
         }
         Ok(())
     }

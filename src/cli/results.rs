@@ -16,6 +16,7 @@ use crate::output::{self, destination};
 use crate::picture;
 use crate::report::Metrics;
 use crate::run_files::is_run;
+use crate::systems::stylegan::section::Tuning;
 use crate::tensorfile::TensorFile;
 
 /// List of the prompts of several numbered folders.
@@ -24,6 +25,8 @@ pub const PROMPTS: &str = "prompts.txt";
 const CODES: &str = "codes.safetensors";
 const PIXELS: &str = "images.safetensors";
 const CURVE: &str = "curve.jsonl";
+/// Name of a model whose generator was tuned to images.
+pub const TUNED: &str = "tuned.safetensors";
 /// Number of digits of a model's hash.
 const HASH: usize = 64;
 /// Largest list of prompts in bytes.
@@ -209,7 +212,10 @@ impl Contents {
                     found.results.push(path);
                 }
             } else if path.is_file() && name != PROMPTS {
-                if is_result(&path, &name) {
+                // A model is only replaced by the command that writes one.
+                if is_result(&path, &name)
+                    || (name == TUNED && planned.contains(&name) && is_tuned(&path))
+                {
                     found.results.push(path);
                 } else if is_fixed(&name) || planned.contains(&name) {
                     found.foreign.push(path);
@@ -301,6 +307,11 @@ fn prompt_in(folder: &Path) -> Option<String> {
 fn holds_only(path: &Path, names: &[&str]) -> bool {
     TensorFile::read_names(path)
         .is_ok_and(|found| matches!(&found[..], [only] if names.contains(&only.as_str())))
+}
+
+/// Whether a file is a model whose generator was tuned to images.
+fn is_tuned(path: &Path) -> bool {
+    TensorFile::read_metadata(path).is_ok_and(|metadata| Tuning::is_in(&metadata))
 }
 
 /// Whether a file is the curve of a search for codes. It is empty if there were no steps.

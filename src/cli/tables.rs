@@ -37,3 +37,8 @@ pub(super) fn rows(rows: &[(&str, String)]) -> String {
     }
     text
 }
+
+/// A number with its noun: `1 image`, `3 images`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,6 +1,6 @@
 //! Shows training images more often if their captions name one of the rarer words of a list.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::Archive;
 use crate::error::{Error, Result};
@@ -15,12 +15,27 @@ use crate::settings::limits::within;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BalanceSettings {
-    /// Words, such as colours; none to show all images equally often.
+    /// Words, such as colours; none to show all images equally often. Flags may give them as one
+    /// text, with commas.
+    #[serde(deserialize_with = "word_list")]
     pub words: Vec<String>,
     /// 0 shows all images equally often, 1 all words.
     pub power: f64,
     /// Limit of how much more often an image is shown.
     pub most: usize,
+}
+
+fn word_list<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected words, such as [\"red\", \"blue\"] or \"red,blue\"")]
+    enum Given {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Given::deserialize(from)? {
+        Given::List(words) => words,
+        Given::Text(text) => text.split(',').map(|word| word.trim().to_owned()).collect(),
+    })
 }
 
 /// Maximum number of words.
@@ -199,6 +214,16 @@ mod tests {
         assert_eq!(none.repeated("", &archive, images.clone()).unwrap(), images);
         let error = balance(&["tiny"]).repeated("stylegan.balance", &archive, images);
         assert!(error.unwrap_err().message.contains("stylegan.balance.words"));
+    }
+
+    #[test]
+    fn words_are_a_list_or_a_text_with_commas() {
+        for given in [r#"words = ["red", "blue"]"#, r#"words = "red, blue""#] {
+            let read: BalanceSettings = toml::from_str(given).unwrap();
+            assert_eq!(read, balance(&["red", "blue"]), "{given}");
+        }
+        let error = toml::from_str::<BalanceSettings>("words = 5").unwrap_err();
+        assert!(error.message().contains("red,blue"), "{error}");
     }
 
     #[test]

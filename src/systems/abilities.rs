@@ -16,6 +16,7 @@ use super::requests::{
 use crate::device::IMAGES_AT_ONCE;
 use crate::error::{Error, Result};
 use crate::language::{Prompt, PromptTokenizer, WeightedPrompt};
+use crate::model::Model;
 use crate::picture;
 use crate::train::evaluator::SampleNoise;
 
@@ -174,6 +175,21 @@ pub trait LatentSpace: Send + Sync {
         settings: &ProjectSettings,
         observe: &mut dyn FnMut(&ProjectStep, &Tensor<4>) -> bool,
     ) -> Result<Tensor<3>>;
+
+    /// A copy of `model`, which this was opened from, whose generator is tuned to reproduce images
+    /// `[N, 3, res, res]` at codes `[N, layers, dim]`. Every step calls `observe`; tuning stops early
+    /// when it returns false.
+    ///
+    /// # Errors
+    /// If the objective is not finite, or the model has no perceptual features.
+    fn tuned_model(
+        &self,
+        model: &Model,
+        images: Tensor<4>,
+        codes: Tensor<3>,
+        settings: &TuneSettings,
+        observe: &mut dyn FnMut(&TuneStep) -> bool,
+    ) -> Result<Model>;
 }
 
 /// A latent space in which texts have codes as well.

@@ -12,12 +12,14 @@ use crate::common::{formula, models};
 use burn::tensor::{Device, Tensor, TensorData};
 use cigan::model::Model;
 use cigan::systems;
+use cigan::systems::cigan::inversion::INVERSION;
 use cigan::systems::cigan::inversion::section::load_encoder;
+use cigan::systems::cigan::text::TEXT;
 use cigan::systems::cigan::text::directions::Directions;
 use cigan::systems::cigan::text::section::load_text;
 use cigan::systems::requests::REFINEMENT;
-use cigan::systems::stylegan::Noise;
 use cigan::systems::stylegan::section::load_generator;
+use cigan::systems::stylegan::{Noise, STYLEGAN};
 use cigan::tensorfile::TensorFile;
 
 #[test]
@@ -1181,6 +1183,139 @@ fn training_rejects_bad_settings() {
     // Windows does not report it.
     dry.says(if cfg!(unix) { "MB" } else { "memory use cannot be measured" });
     assert!(!Path::new(&cigan.path("runs")).exists());
+}
+
+/// An encoder continues another one, and images of rare words are shown more often.
+#[test]
+fn encoders_continue_and_rare_words_are_balanced() {
+    let cigan = Cigan::new();
+    let data = cigan.synth(40, 16);
+    let words = r#"stylegan.balance.words=["red","blue"]"#;
+    let one = cigan.train(&["train-stylegan", "--data", &data, "--set", words], "0.016");
+    let plain = cigan.train(&["train-stylegan", "--data", &data], "0.016");
+    let model = |run: &Path| fs::read(run.join("model-000000016.safetensors")).unwrap();
+    assert_ne!(model(&one), model(&plain), "other images");
+    let stage1 = one.to_str().unwrap();
+    let refused = |set: &str| {
+        cigan.run(&["train-stylegan", "--data", &data, "--set", set, "--dry-run"]).fails(1).hints()
+    };
+    refused(r#"stylegan.balance.words=["sparrow"]"#).says("stylegan.balance.words");
+    refused(r#"stylegan.balance.words=["light blue"]"#).says("`light blue` is not one word");
+    refused("stylegan.balance.power=2").says("stylegan.balance.power is 2");
+
+    let words = ["invert", "--data", &data, "--model", stage1];
+    let balance = ["--set", "inversion.balance.words=red,blue"];
+    let two = cigan.train(&[&words[..], &balance].concat(), "0.032");
+    let stage2 = two.to_str().unwrap();
+    let folder = cigan.path("continued");
+    let start = |settings: &[&str]| {
+        let words = [&words[..], &["--transfer", stage2, "--kimg", "0.008", "--out", &folder]];
+        cigan.run(&[&words.concat()[..], &tiny("invert"), settings].concat())
+    };
+    start(&[]).ok().says("the encoder comes from");
+    let run = PathBuf::from(&folder).join("00000-invert-custom");
+    let first = |run: &Path| {
+        let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        line["loss/pixel"].as_f64().unwrap()
+    };
+    let continued = first(&run);
+    assert_ne!(first(&cigan.train(&words, "0.008")), continued, "not the other encoder");
+    // A run that was killed before its first checkpoint begins with the same encoder.
+    for entry in fs::read_dir(&run).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if ["state-", "model-", "best", "metrics", "codes"].iter().any(|s| name.starts_with(s)) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let resume = ["invert", "--resume", run.to_str().unwrap()];
+    cigan.run(&resume).ok().says("the encoder comes from");
+    assert_eq!(first(&run), continued);
+    let longer = cigan.run(&[&resume[..], &["--kimg", "0.016"]].concat()).ok();
+    assert!(!longer.stderr.contains("the encoder comes from"), "{}", longer.stderr);
+
+    start(&["--space", "w+"]).fails(1).says("other layers").hints();
+    start(&["--set", "inversion.network.channels=4"]).fails(1).says("other layers").hints();
+    let words = [&words[..], &["--transfer", stage1], &tiny("invert")].concat();
+    cigan.run(&words).fails(1).says("contains no encoder").hints();
+}
+
+/// `project --tune` writes a model whose generator draws the images at their codes.
+#[test]
+fn a_tuned_generator_is_a_model_for_other_commands() {
+    let cigan = Cigan::new();
+    let path = cigan.path("model.safetensors");
+    let mut model = models::ci_gan(16);
+    model.record_scores(&STYLEGAN, [("eval/fsd", 5.0)].into_iter()).unwrap();
+    model.record_scores(&INVERSION, [("val/mse", 0.5)].into_iter()).unwrap();
+    model.record_scores(&TEXT, [("text_to_image/r1", 0.5)].into_iter()).unwrap();
+    model.into_file().sealed().write(Path::new(&path)).unwrap();
+    let drawn = cigan.path("drawn");
+    cigan.run(&["sample", "--model", &path, "--seeds", "5-6", "--out", &drawn]).ok();
+    let photos = [5, 6].map(|seed| format!("{drawn}/seed000{seed}.png"));
+    let project = |more: &[&str], out: &str| {
+        let images = ["--image", &photos[0], &photos[1], "--steps", "3"];
+        cigan.run(&[&["project", "--model", &path, "--out", out], &images[..], more].concat())
+    };
+    let [plain, out] = ["plain", "tuned"].map(|name| cigan.path(name));
+    project(&["--space", "w"], &plain).ok();
+    project(&["--tune", "20"], &out).ok().says("loss while tuning");
+    assert!(!Path::new(&plain).join("tuned.safetensors").exists());
+    let pixels = |path: &str| image::open(path).unwrap().into_rgb8();
+    let error = |folder: &str, seed: usize| {
+        let [original, projected] =
+            [&photos[seed - 5], &format!("{folder}/seed000{seed}-projected.png")]
+                .map(|p| pixels(p));
+        let pairs = original.into_raw().into_iter().zip(projected.into_raw());
+        pairs.map(|(a, b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>()
+    };
+    for seed in [5, 6] {
+        let (before, after) = (error(&plain, seed), error(&out, seed));
+        assert!(after < 0.8 * before, "{seed}: {after} after {before}");
+    }
+
+    // Other commands draw these images from the codes, with the new model only.
+    let [codes, tuned] = ["codes", "tuned"].map(|name| format!("{out}/{name}.safetensors"));
+    let again = cigan.path("again");
+    let sample = |model: &str| {
+        let words = ["sample", "--model", model, "--latents", &codes, "--noise", "const"];
+        cigan.run(&[&words[..], &["--out", &again, "--force"]].concat()).ok();
+        pixels(&format!("{again}/latent0000.png"))
+    };
+    let projected = pixels(&format!("{out}/seed0005-projected.png"));
+    assert!(sample(&tuned) == projected);
+    assert!(sample(&path) != projected);
+    let edited = cigan.path("edited");
+    let words = ["edit", "--model", &tuned, "--codes", &codes, "--text", "red", "--steps", "0"];
+    cigan.run(&[&words[..], &["--out", &edited]].concat()).ok();
+    assert!(pixels(&format!("{edited}/code0000-edited.png")) == projected);
+
+    let info = cigan.run(&["info", &tuned]).ok().stdout;
+    let original = Model::open(&path).unwrap();
+    let row = format!("the generator of {}, for 20 steps to 2 images", &original.hash()[..12]);
+    assert!(info.contains(&row), "{info}");
+    assert!(!cigan.run(&["info", &path]).ok().stdout.contains("for 20 steps"));
+    let model = Model::open(&tuned).unwrap();
+    let scores = |section| model.provenance(section).unwrap().scores.len();
+    assert_eq!([&STYLEGAN, &INVERSION, &TEXT].map(scores), [0, 0, 1], "of the other generator");
+    let info = cigan.run(&["info", &format!("{out}/seed0005-projected.png")]).ok().stdout;
+    assert!(info.contains("--space w --tune 20") && info.contains("2 images"), "{info}");
+    assert!(info.contains(original.hash()), "the model of the command: {info}");
+
+    project(&["--tune", "-1"], &out).fails(2);
+    project(&["--tune", "20"], &out).fails(1).says("results of an earlier command").hints();
+    project(&["--tune", "5", "--force"], &out).ok();
+    assert!(sample(&tuned) != projected, "replaced");
+    // No other command replaces a model, nor one that it reads.
+    cigan.run(&[&words[..], &["--out", &out, "--force"]].concat()).ok();
+    project(&["--space", "w", "--force"], &out).ok();
+    let same = ["project", "--model", &tuned, "--image", &photos[0], "--tune", "5", "--out", &out];
+    cigan.run(&[&same[..], &["--force"]].concat()).fails(1).says("reads this file").hints();
+    assert!(Model::open(&tuned).is_ok());
+    let many = vec![photos[0].as_str(); 33];
+    let words = ["project", "--model", &path, "--tune", "1", "--out", &again, "--image"];
+    cigan.run(&[&words[..], &many].concat()).fails(1).says("--tune: 33 images").hints();
 }
 
 /// Resuming, transfer and evaluation in unusual situations.

@@ -8,11 +8,11 @@ use burn::tensor::{Device, Tensor};
 use super::guidance::edit::Edit;
 use super::guidance::generate::Generation;
 use super::guidance::similarity::Similar;
-use super::inversion::Encoder;
 use super::inversion::evaluate::cycle_error;
 use super::inversion::project::Projector;
 use super::inversion::section::{PERCEPTUAL_UNITS, load_encoder, no_units, perceptual_of};
 use super::inversion::tune::Tuner;
+use super::inversion::{Encoder, INVERSION};
 use super::text::TEXT;
 use super::text::directions::Directions;
 use super::text::section::{default_strength, load_text};
@@ -33,7 +33,7 @@ use crate::systems::stylegan::Generator;
 use crate::systems::stylegan::loaded::LoadedStylegan;
 use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::sample::{render, starts};
-use crate::systems::stylegan::section::D;
+use crate::systems::stylegan::section::{D, Tuning};
 use crate::systems::{
     Capabilities, ImageSampler, LatentSpace, Loaded, Similarity, StyleSpace, TextCodes, TextToImage,
 };
@@ -424,6 +424,27 @@ impl LatentSpace for LoadedCiGan {
             settings,
         };
         projector.project(images, start, self.device(), |step, _, images| observe(step, images))
+    }
+
+    fn tuned_model(
+        &self,
+        model: &Model,
+        images: Tensor<4>,
+        codes: Tensor<3>,
+        settings: &TuneSettings,
+        observe: &mut dyn FnMut(&TuneStep) -> bool,
+    ) -> Result<Model> {
+        let mut steps = 0;
+        let [count, ..] = images.dims();
+        let tuned = self.tune(images, codes, settings, &mut |step| {
+            steps = step.index;
+            observe(step)
+        })?;
+        let mut model = model.clone();
+        let tuning = Tuning { steps, images: count, of: model.hash().to_owned() };
+        tuning.replace(&mut model, tuned.generator())?;
+        model.record_scores(&INVERSION, std::iter::empty())?;
+        Ok(model)
     }
 }
 
