@@ -132,8 +132,29 @@ fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<serde_json::Va
 }
 
 /// The key of a free text in the metadata of a model file.
-pub fn text_key(key: &str) -> String {
+fn text_key(key: &str) -> String {
     format!("{KEY_PREFIX}{key}")
+}
+
+/// Key of the text that records how a generator was tuned to images.
+pub const TUNING: &str = "tuned";
+
+/// How the generator of a model was tuned to images after training.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tuning {
+    /// Number of steps.
+    pub steps: usize,
+    /// Number of images.
+    pub images: usize,
+    /// Hash of the model whose generator was tuned.
+    pub of: String,
+}
+
+impl Tuning {
+    /// Whether this is the metadata of a model with a tuned generator.
+    pub fn is_in(metadata: &BTreeMap<String, String>) -> bool {
+        metadata.contains_key(&text_key(TUNING))
+    }
 }
 
 /// The content of a model file.
@@ -315,6 +336,26 @@ impl Model {
         let finite = scores.filter(|(_, value)| value.is_finite());
         provenance.scores = finite.map(|(name, value)| (name.to_owned(), value)).collect();
         self.set(section, &settings, provenance)
+    }
+
+    /// How the generator was tuned to images; `None` if it was not.
+    pub fn tuning(&self) -> Option<Tuning> {
+        self.text(TUNING).and_then(|text| serde_json::from_str(text).ok())
+    }
+
+    /// Records how the generator was tuned to images, and removes the scores of `sections`, which
+    /// were measured with the original generator.
+    ///
+    /// # Errors
+    /// If the metadata of a section cannot be read.
+    pub fn record_tuning(&mut self, tuning: &Tuning, sections: &[&Section]) -> Result<()> {
+        for section in sections {
+            self.record_scores(section, std::iter::empty())?;
+        }
+        let text = serde_json::to_string(tuning)
+            .map_err(|e| Error::internal(format!("the tuning does not serialise: {e}")))?;
+        self.set_text(TUNING, text);
+        Ok(())
     }
 
     /// Removes a section with its networks, texts and tensors.

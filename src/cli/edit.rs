@@ -228,8 +228,8 @@ pub(super) fn run(args: &EditArgs, common: &Common, terminal: &mut Terminal) -> 
     terminal.wrote(&file);
     if args.tune.is_some_and(|steps| steps > 0) {
         terminal.note(
-            "the tuned generators are not saved; other commands generate images from these codes with \
-             the model's own generator, so their images differ (`cigan project --tune` saves one)",
+            "the tuned generators are not saved, so other commands generate other images from these \
+             codes; `cigan project --tune` writes a model with a tuned generator",
         );
     }
     if !studio.capabilities().direct_edits {

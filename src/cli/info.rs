@@ -12,13 +12,12 @@ use super::terminal::{Terminal, printable};
 use super::{archive_info, picture_info, tables};
 use crate::data::SavedPictures;
 use crate::error::Result;
-use crate::model::{Model, Provenance};
+use crate::model::{Model, Provenance, Tuning};
 use crate::output::PAGE;
 use crate::report::Metrics;
 use crate::report::metrics::score_in_words;
 use crate::report::run::read_metrics;
 use crate::run_files::{self, measured};
-use crate::systems::stylegan::section::Tuning;
 use crate::systems::{self, Capabilities};
 
 /// Show what a model, a run, an image or an archive contains.
@@ -95,7 +94,7 @@ fn model(args: &InfoArgs) -> Result<String> {
         let object = json!({
             "model": model.name(), "hash": model.hash(), "system": system.name(),
             "commands": commands,
-            "weights": counts, "stages": stages, "scores": scores,
+            "weights": counts, "stages": stages, "scores": scores, "tuned": model.tuning(),
         });
         return Ok(object.to_string());
     }
@@ -135,10 +134,11 @@ fn model(args: &InfoArgs) -> Result<String> {
             rows.push(("scores", in_words(section.command, &own)));
         }
     }
-    if let Some(Tuning { steps, images, of }) = Tuning::of(&model) {
+    if let Some(Tuning { steps, images, of }) = model.tuning() {
         let of = of.get(..12).unwrap_or(&of);
-        let images = tables::counted(images, "image");
-        rows.push(("tuned", format!("the generator of {of}, for {steps} steps to {images}")));
+        let [steps, images] =
+            [(steps, "step"), (images, "image")].map(|(count, noun)| tables::counted(count, noun));
+        rows.push(("tuned", format!("from model {of}: {steps} on {images}")));
     }
     for run in &scores {
         rows.push(("scores", in_words(&run.run, &run.metrics)));

@@ -20,7 +20,7 @@ use crate::vision::PerceptualChoice;
 Examples:
   cigan invert --data birds32.zip --model runs/00000-train-stylegan-small32 --preset small32
   cigan invert --data birds32.zip --model M.safetensors --no-cycle     # ablation
-  cigan invert --data birds32.zip --model TRAINED-FURTHER --transfer EARLIER   # another generator
+  cigan invert --data birds32.zip --model NEW --transfer OLD        # start from an earlier encoder
   cigan invert --resume runs/00001-invert-small32")]
 pub struct InvertArgs {
     /// Archive made by `cigan data prepare`.
@@ -41,8 +41,8 @@ pub struct InvertArgs {
     /// Latent space of the encoder [default: w].
     #[arg(long, value_name = "SPACE", value_parser = ["w", "w+"])]
     pub space: Option<String>,
-    /// Start from the encoder of this model instead of random weights, for example if the generator
-    /// was trained further. Both encoders must have the same layers.
+    /// Start from the encoder of this model instead of random weights, for example one that was
+    /// trained with an earlier version of the generator. Its architecture must be the same.
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
     pub transfer: Option<PathBuf>,
     #[command(flatten)]

@@ -282,7 +282,7 @@ fn note(text: &BTreeMap<String, String>, has_command: bool) -> Option<String> {
     }
     if let Some(images) = text.get("images") {
         return Some(format!(
-            "the generator was tuned to {images} images together, so IMAGE stands for all of them"
+            "the generator was tuned to {images} images together; give all of them to --image"
         ));
     }
     has("seeds").then(|| "the command draws the pictures that it shows together".into())

@@ -51,11 +51,12 @@ pub struct ProjectArgs {
         help = format!("Latent space of the codes [default: {}, or {} with --tune]",
             ProjectSettings::default().space.name(), ProjectSettings::pivot(0).space.name()))]
     pub space: Option<ProjectSpace>,
-    /// Then train a copy of the generator for N steps, so that it reproduces the images, and write it
-    /// as tuned.safetensors (pivotal tuning, Roich et al. 2021) [default: 0].
+    /// After the projection, train a copy of the generator for N steps so that it reproduces the
+    /// images, and write the model with it as tuned.safetensors (pivotal tuning, Roich et al. 2021)
+    /// [default: 0].
     ///
-    /// The file is a model for all other commands. All images share it; the fewer they are, the closer
-    /// it comes to each of them in N steps.
+    /// Other commands accept this model. One generator is tuned to all images, at most 32. With fewer
+    /// images, it reproduces each of them more closely after N steps.
     #[arg(long, value_name = "N")]
     pub tune: Option<usize>,
     /// Also write an animation of the optimisation as a GIF.
@@ -89,9 +90,11 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let tune = args.tuning();
     within("--tune", tune.steps, 0..=MAX_STEPS)?;
     if tune.steps > 0 && args.image.len() > CHUNK {
-        return Err(Error::user(format!("--tune: {} images", args.image.len())).hint(format!(
-            "one generator is tuned to at most {CHUNK} images; give fewer --image"
-        )));
+        return Err(Error::user(format!(
+            "--tune: {} images, but a generator can be tuned to at most {CHUNK}",
+            args.image.len()
+        ))
+        .hint("give fewer images, or repeat the command for each group of images"));
     }
     let names = unique_names(&args.image);
     let ends = ["-projected.png", "-side-by-side.png", "-steps.gif"];
@@ -108,9 +111,19 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let space = loaded.latent_space().map_err(of_model(&args.model))?;
     let warn = &mut |text: &str| terminal.warning(text);
     let photos = open_photos(&args.image, loaded.resolution(), warn)?;
+    // The model of an earlier command stays until the new one is there.
+    planned.retain(|name| name != TUNED);
     args.force.create_folder(&args.out, &planned)?;
+    if tune.steps == 0 && args.out.join(TUNED).exists() {
+        terminal.warning(&format!(
+            "{TUNED} in {} is the model of an earlier command, which does not belong to the new \
+             codes",
+            args.out.display()
+        ));
+    }
+    let file = args.out.join("codes.safetensors");
     let stop = terminal.interrupt().clone();
-    let mut found = Vec::new();
+    let (mut found, mut tuned) = (Vec::new(), false);
     for (part, photos) in photos.chunks(CHUNK).enumerate() {
         let before = part * CHUNK;
         if part > 0 && stop.requested().is_some() {
@@ -119,7 +132,9 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
         let images = view::batch(photos, loaded.resolution(), &device);
         let mut projected = project(args, space, images.clone(), before, terminal)?;
         if tune.steps > 0 && stop.requested().is_none() {
-            projected.tune(args, space, images, &model, terminal)?;
+            // They are not lost if tuning fails.
+            codes_file(projected.codes.clone()).write(&file)?;
+            tuned = projected.tune(args, space, images, &model, terminal)?;
         }
         for (index, original) in photos.iter().enumerate() {
             projected.write(args, index, &names[before + index], original, &model, terminal)?;
@@ -127,9 +142,11 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
         found.push(projected.codes);
     }
     let codes = Tensor::cat(found, 0);
-    let file = args.out.join("codes.safetensors");
     codes_file(codes).write(&file)?;
     terminal.wrote(&file);
+    if tuned {
+        terminal.note(&format!("with these codes, only {TUNED} draws these images"));
+    }
     stopped(terminal)
 }
 
@@ -147,7 +164,7 @@ struct Projected {
     losses: Losses,
     /// Number of steps that were done.
     steps: usize,
-    /// Losses while the generator was tuned, and the number of its steps.
+    /// Losses and number of steps of the tuning, if the generator was tuned.
     tuning: Option<(Losses, usize)>,
 }
 
@@ -215,8 +232,9 @@ fn project(
 }
 
 impl Projected {
-    /// Tunes the generator of `model` to the images, and writes it. The images of the codes become
-    /// those of the tuned generator.
+    /// Tunes the generator of `model` to the images and writes the resulting model. The images of
+    /// the codes are drawn again with the tuned generator. False if the user interrupted it before
+    /// the first step.
     fn tune(
         &mut self,
         args: &ProjectArgs,
@@ -224,7 +242,7 @@ impl Projected {
         images: Tensor<4>,
         model: &Model,
         terminal: &mut Terminal,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let settings = &args.tuning();
         let device = images.device();
         let stop = terminal.interrupt().clone();
@@ -236,6 +254,12 @@ impl Projected {
             steps = step.index;
             stop.requested().is_none()
         })?;
+        if steps == 0 {
+            return Ok(false);
+        }
+        if steps < settings.steps {
+            terminal.warning(&format!("tuning stopped after {steps} of {} steps", settings.steps));
+        }
         self.tuning = Some((losses, steps));
         let file = args.out.join(TUNED);
         tuned.into_file().sealed().write(&file)?;
@@ -243,7 +267,10 @@ impl Projected {
         let tuned = Model::open(&file)?;
         let images = systems::open(&tuned, &device)?.latent_space()?.render(codes);
         self.last = picture::from_tensor(images);
-        Ok(())
+        if args.gif {
+            self.frames.push(self.last.clone());
+        }
+        Ok(true)
     }
 
     /// Writes the results of image number `index` of the batch.

@@ -12,11 +12,11 @@ use crate::atomic_file::check_writable;
 use crate::error::{Error, Result};
 use crate::evaluation::suite::REPORT;
 use crate::input;
+use crate::model::Tuning;
 use crate::output::{self, destination};
 use crate::picture;
 use crate::report::Metrics;
 use crate::run_files::is_run;
-use crate::systems::stylegan::section::Tuning;
 use crate::tensorfile::TensorFile;
 
 /// List of the prompts of several numbered folders.

@@ -112,12 +112,14 @@ fn photographs(setting: &EvaluationContext) -> Result<Vec<(Colour, Shares)>> {
 /// The colour that most captions of an image name: at least half of them, and more than name any
 /// other colour.
 fn main_colour(captions: &[String]) -> Option<Colour> {
-    let names = |found: &str, colour: usize| {
+    let find = |found: &str| {
         let found = found.to_lowercase();
-        let colour = Colour::ALL[colour];
-        found == colour.name() || (colour == Colour::Grey && found == "gray")
+        let is = |colour: &Colour| {
+            found == colour.name() || (*colour == Colour::Grey && found == "gray")
+        };
+        Colour::ALL.iter().position(is)
     };
-    most_named(captions, Colour::ALL.len(), names)
+    most_named(captions, Colour::ALL.len(), find)
         .filter(|&(_, count)| 2 * count >= captions.len())
         .map(|(colour, _)| Colour::ALL[colour])
 }

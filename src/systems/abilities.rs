@@ -176,9 +176,9 @@ pub trait LatentSpace: Send + Sync {
         observe: &mut dyn FnMut(&ProjectStep, &Tensor<4>) -> bool,
     ) -> Result<Tensor<3>>;
 
-    /// A copy of `model`, which this was opened from, whose generator is tuned to reproduce images
-    /// `[N, 3, res, res]` at codes `[N, layers, dim]`. Every step calls `observe`; tuning stops early
-    /// when it returns false.
+    /// Tunes the generator to reproduce images `[N, 3, res, res]` at codes `[N, layers, dim]`, and
+    /// returns a copy of `model`, which this was opened from, with the tuned generator. Every step
+    /// calls `observe`; tuning stops early when it returns false.
     ///
     /// # Errors
     /// If the objective is not finite, or the model has no perceptual features.

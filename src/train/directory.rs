@@ -209,14 +209,6 @@ impl RunDirectory {
         Ok(None)
     }
 
-    /// Whether the run has a checkpoint, readable or not.
-    ///
-    /// # Errors
-    /// If the run directory cannot be listed.
-    pub fn has_states(&self) -> Result<bool> {
-        Ok(!list(&self.path, Series::State)?.is_empty())
-    }
-
     /// Removes all but the `keep` newest files of a series, of those up to `nimg`. 0 keeps all.
     ///
     /// Files beyond `nimg` do not count: they were saved before the run was resumed from an earlier

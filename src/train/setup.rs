@@ -24,6 +24,7 @@ use crate::run_files::{BASE, CONFIG, EMBEDDING, RUNS, Series, check_run, is_run,
 use crate::settings::layers::{from_value, to_table};
 use crate::settings::presets::{self, ChosenPreset, PresetCriteria};
 use crate::settings::{Checked, Layers, RUN, differences};
+use crate::tensorfile::TensorFile;
 
 /// Everything that a stage needs to start or resume a run: settings, inputs and the archive.
 pub struct Setup<T> {
@@ -39,7 +40,7 @@ pub struct Setup<T> {
     pub without_checkpoints: &'static str,
     /// The flag that gives the model that the run starts from.
     pub model_flag: &'static str,
-    /// The flag that gives the model of encoders.
+    /// The flag that gives the second model, [`Inputs::embedding`].
     pub embedding_flag: &'static str,
     pub(super) section: &'static Section,
     /// The run that is resumed; only rank 0 opens it.
@@ -360,7 +361,21 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
     /// # Errors
     /// Fails if the run directory cannot be listed.
     pub fn has_checkpoint(&self) -> Result<bool> {
-        self.directory.as_ref().map_or(Ok(false), RunDirectory::has_states)
+        let states = |path| list(path, Series::State).map(|states| !states.is_empty());
+        self.resumed.as_deref().map_or(Ok(false), states)
+    }
+
+    /// Checks that a resumed run that began with the weights of another model does not begin again,
+    /// without them.
+    ///
+    /// # Errors
+    /// If it has checkpoints, none of which could be read.
+    pub fn check_continues(&self, state: Option<&TensorFile>) -> Result<()> {
+        if state.is_some() || self.dry_run || !self.has_checkpoint()? {
+            return Ok(());
+        }
+        Err(Error::user("none of the run's checkpoints can be read")
+            .hint("start a new run with --transfer"))
     }
 
     /// Records the identity `what` of the evaluation. A run keeps its evaluation, because scores
@@ -456,8 +471,12 @@ fn open_input(
     };
     let found = match given.is_dir() {
         _ if resumed && !given.exists() => {
-            Err(Error::user(format!("its model {} does not exist", given.display()))
-                .hint(format!("give the model with {flag}, if it has been moved")))
+            Err(Error::user(format!("its model {} does not exist", given.display())).hint(
+                match flag {
+                    "--transfer" => "put it back, or start a new run".to_owned(),
+                    _ => format!("give the model with {flag}, if it has been moved"),
+                },
+            ))
         }
         true => model_of(&given, hash),
         false => Model::open(&given),

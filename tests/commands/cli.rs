@@ -1190,22 +1190,35 @@ fn training_rejects_bad_settings() {
 fn encoders_continue_and_rare_words_are_balanced() {
     let cigan = Cigan::new();
     let data = cigan.synth(40, 16);
-    let words = r#"stylegan.balance.words=["red","blue"]"#;
-    let one = cigan.train(&["train-stylegan", "--data", &data, "--set", words], "0.016");
-    let plain = cigan.train(&["train-stylegan", "--data", &data], "0.016");
-    let model = |run: &Path| fs::read(run.join("model-000000016.safetensors")).unwrap();
-    assert_ne!(model(&one), model(&plain), "other images");
-    let stage1 = one.to_str().unwrap();
-    let refused = |set: &str| {
-        cigan.run(&["train-stylegan", "--data", &data, "--set", set, "--dry-run"]).fails(1).hints()
+    let balance = ["--set", "stylegan.balance.words=red,long"];
+    let train = ["train-stylegan", "--data", &data];
+    let one = cigan.train(&[&train[..], &balance].concat(), "0.016");
+    let plain = cigan.train(&train, "0.016");
+    let first_line = |run: &Path| {
+        let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        serde_json::from_str::<serde_json::Value>(lines.lines().next().unwrap()).unwrap()
     };
-    refused(r#"stylegan.balance.words=["sparrow"]"#).says("stylegan.balance.words");
-    refused(r#"stylegan.balance.words=["light blue"]"#).says("`light blue` is not one word");
-    refused("stylegan.balance.power=2").says("stylegan.balance.power is 2");
+    assert_ne!(first_line(&one)["loss/D"], first_line(&plain)["loss/D"], "the same images");
+    let stage1 = one.to_str().unwrap();
+    let resume = ["train-stylegan", "--resume", stage1];
+    cigan.run(&[&resume[..], &balance].concat()).ok();
+    cigan.run(&[&resume[..], &["--set", "stylegan.balance.words=red"]].concat()).fails(1).hints();
+    let refused =
+        |more: &[&str]| cigan.run(&[&train[..], more, &["--dry-run"]].concat()).fails(1).hints();
+    refused(&["--set", "stylegan.balance.words=sparrow"]).says("stylegan.balance.words");
+    refused(&["--set", "stylegan.balance.words=light blue"]).says("`light blue` is not one word");
+    refused(&["--set", "stylegan.balance.power=2"]).says("stylegan.balance.power is 2");
+    for condition in ["class", "text"] {
+        refused(&[&balance[..], &["--condition", condition]].concat()).says("have a condition");
+    }
 
     let words = ["invert", "--data", &data, "--model", stage1];
-    let balance = ["--set", "inversion.balance.words=red,blue"];
+    let balance = ["--set", "inversion.balance.words=red,long"];
     let two = cigan.train(&[&words[..], &balance].concat(), "0.032");
+    let plain = cigan.train(&words, "0.032");
+    assert_ne!(first_line(&two)["loss/pixel"], first_line(&plain)["loss/pixel"], "the same images");
+    let unknown = ["--set", "inversion.balance.words=sparrow", "--dry-run"];
+    cigan.run(&[&words[..], &unknown].concat()).fails(1).says("inversion.balance").hints();
     let stage2 = two.to_str().unwrap();
     let folder = cigan.path("continued");
     let start = |settings: &[&str]| {
@@ -1214,14 +1227,14 @@ fn encoders_continue_and_rare_words_are_balanced() {
     };
     start(&[]).ok().says("the encoder comes from");
     let run = PathBuf::from(&folder).join("00000-invert-custom");
-    let first = |run: &Path| {
-        let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-        let line: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
-        line["loss/pixel"].as_f64().unwrap()
-    };
+    let first = |run: &Path| first_line(run)["loss/pixel"].as_f64().unwrap();
     let continued = first(&run);
     assert_ne!(first(&cigan.train(&words, "0.008")), continued, "not the other encoder");
-    // A run that was killed before its first checkpoint begins with the same encoder.
+    let dry = ["invert", "--resume", run.to_str().unwrap(), "--dry-run"];
+    cigan.run(&dry).ok();
+    // A run that was killed before its first checkpoint begins with the same encoder, also without
+    // the record of its inputs.
+    fs::remove_file(run.join("inputs.toml")).unwrap();
     for entry in fs::read_dir(&run).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -1229,14 +1242,24 @@ fn encoders_continue_and_rare_words_are_balanced() {
             fs::remove_file(path).unwrap();
         }
     }
-    let resume = ["invert", "--resume", run.to_str().unwrap()];
+    let given = ["--data", &data, "--model", stage1];
+    let resume = [&["invert", "--resume", run.to_str().unwrap()], &given[..]].concat();
     cigan.run(&resume).ok().says("the encoder comes from");
     assert_eq!(first(&run), continued);
+    // With a checkpoint, the other encoder is no longer read.
+    fs::remove_file(run.join("embedding.safetensors")).unwrap();
     let longer = cigan.run(&[&resume[..], &["--kimg", "0.016"]].concat()).ok();
     assert!(!longer.stderr.contains("the encoder comes from"), "{}", longer.stderr);
+    for entry in fs::read_dir(&run).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("state-") {
+            fs::write(path, b"short").unwrap();
+        }
+    }
+    cigan.run(&[&resume[..], &["--kimg", "0.024"]].concat()).fails(1).hints();
 
-    start(&["--space", "w+"]).fails(1).says("other layers").hints();
-    start(&["--set", "inversion.network.channels=4"]).fails(1).says("other layers").hints();
+    start(&["--space", "w+"]).fails(1).says("another architecture").hints();
+    start(&["--set", "inversion.network.channels=4"]).fails(1).says("another architecture").hints();
     let words = [&words[..], &["--transfer", stage1], &tiny("invert")].concat();
     cigan.run(&words).fails(1).says("contains no encoder").hints();
 }
@@ -1260,7 +1283,8 @@ fn a_tuned_generator_is_a_model_for_other_commands() {
     };
     let [plain, out] = ["plain", "tuned"].map(|name| cigan.path(name));
     project(&["--space", "w"], &plain).ok();
-    project(&["--tune", "20"], &out).ok().says("loss while tuning");
+    let done = project(&["--tune", "20"], &out).ok().says("loss while tuning");
+    let _ = done.says("only tuned.safetensors draws these images");
     assert!(!Path::new(&plain).join("tuned.safetensors").exists());
     let pixels = |path: &str| image::open(path).unwrap().into_rgb8();
     let error = |folder: &str, seed: usize| {
@@ -1293,9 +1317,11 @@ fn a_tuned_generator_is_a_model_for_other_commands() {
 
     let info = cigan.run(&["info", &tuned]).ok().stdout;
     let original = Model::open(&path).unwrap();
-    let row = format!("the generator of {}, for 20 steps to 2 images", &original.hash()[..12]);
+    let row = format!("from model {}: 20 steps on 2 images", &original.hash()[..12]);
     assert!(info.contains(&row), "{info}");
-    assert!(!cigan.run(&["info", &path]).ok().stdout.contains("for 20 steps"));
+    assert!(!cigan.run(&["info", &path]).ok().stdout.contains("20 steps"));
+    let json = cigan.run(&["info", &tuned, "--json"]).ok().json();
+    assert_eq!([&json["tuned"]["steps"], &json["tuned"]["images"]], [20, 2]);
     let model = Model::open(&tuned).unwrap();
     let scores = |section| model.provenance(section).unwrap().scores.len();
     assert_eq!([&STYLEGAN, &INVERSION, &TEXT].map(scores), [0, 0, 1], "of the other generator");
@@ -1309,13 +1335,18 @@ fn a_tuned_generator_is_a_model_for_other_commands() {
     assert!(sample(&tuned) != projected, "replaced");
     // No other command replaces a model, nor one that it reads.
     cigan.run(&[&words[..], &["--out", &out, "--force"]].concat()).ok();
-    project(&["--space", "w", "--force"], &out).ok();
+    project(&["--space", "w", "--force"], &out).ok().says("is the model of an earlier command");
     let same = ["project", "--model", &tuned, "--image", &photos[0], "--tune", "5", "--out", &out];
     cigan.run(&[&same[..], &["--force"]].concat()).fails(1).says("reads this file").hints();
     assert!(Model::open(&tuned).is_ok());
     let many = vec![photos[0].as_str(); 33];
     let words = ["project", "--model", &path, "--tune", "1", "--out", &again, "--image"];
-    cigan.run(&[&words[..], &many].concat()).fails(1).says("--tune: 33 images").hints();
+    cigan
+        .run(&[&words[..], &many].concat())
+        .fails(1)
+        .says("--tune: 33 images")
+        .says("at most 32")
+        .hints();
 }
 
 /// Resuming, transfer and evaluation in unusual situations.

@@ -20,7 +20,7 @@ use crate::data::Archive;
 use crate::device::IMAGES_AT_ONCE as CHUNK;
 use crate::error::{Error, Result};
 use crate::language::{PromptTokenizer, TextEncoder, Tokenizer, WeightedPrompt};
-use crate::model::Model;
+use crate::model::{Model, Tuning};
 use crate::nn::params::to_vec;
 use crate::picture;
 use crate::systems::gan::latents;
@@ -29,11 +29,11 @@ use crate::systems::requests::{
     Change, Draw, DrawStep, Drawn, EditSettings, EditSource, EditStep, Edited, Illustrated,
     ProjectSettings, ProjectStart, ProjectStep, TuneSettings, TuneStep,
 };
-use crate::systems::stylegan::Generator;
 use crate::systems::stylegan::loaded::LoadedStylegan;
 use crate::systems::stylegan::mapping::expand;
 use crate::systems::stylegan::sample::{render, starts};
-use crate::systems::stylegan::section::{D, Tuning};
+use crate::systems::stylegan::section::{D, G_EMA};
+use crate::systems::stylegan::{Generator, STYLEGAN};
 use crate::systems::{
     Capabilities, ImageSampler, LatentSpace, Loaded, Similarity, StyleSpace, TextCodes, TextToImage,
 };
@@ -441,9 +441,9 @@ impl LatentSpace for LoadedCiGan {
             observe(step)
         })?;
         let mut model = model.clone();
+        model.put(tuned.generator(), G_EMA);
         let tuning = Tuning { steps, images: count, of: model.hash().to_owned() };
-        tuning.replace(&mut model, tuned.generator())?;
-        model.record_scores(&INVERSION, std::iter::empty())?;
+        model.record_tuning(&tuning, &[&STYLEGAN, &INVERSION])?;
         Ok(model)
     }
 }

@@ -100,6 +100,12 @@ impl Checked for StyleganSettings {
                 .hint("use a weight from 0 to 1; the paper uses 0.01"));
         }
         self.balance.check("stylegan.balance")?;
+        if !self.balance.words.is_empty() && self.network.condition() > 0 {
+            return Err(Error::user("stylegan.balance.words: the networks have a condition").hint(
+                "omit --condition, or the words: the conditions of generated images are drawn as \
+                 often as the archive has them",
+            ));
+        }
         let (batch, round) = (self.batch, self.round.min(self.batch));
         check_divides("stylegan", batch, round)?;
         let group = self.network.mbstd_group.min(round);

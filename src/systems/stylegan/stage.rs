@@ -128,12 +128,11 @@ pub fn train<C: Conditioning>(
     context: &mut Context,
 ) -> Result<TrainingOutcome> {
     // A run that was stopped before its first checkpoint starts from the transferred weights again.
-    let base = match setup.inputs.model.is_some() {
-        true if !setup.has_checkpoint()? => {
-            setup.model_flag = "--transfer";
-            Some(setup.open_model()?)
-        }
-        _ => None,
+    let transferred = setup.inputs.model.is_some() || !setup.run.model.is_empty();
+    setup.model_flag = "--transfer";
+    let base = match transferred && !setup.has_checkpoint()? {
+        true => Some(setup.open_model()?),
+        false => None,
     };
     let device = context.open_device(setup.settings.least_memory())?;
     let evaluator = setup.open_evaluator(context, &device)?;
@@ -154,9 +153,8 @@ pub fn train<C: Conditioning>(
                     setup.settings.round
                 ));
             }
-            if state.is_none() && base.is_none() && setup.inputs.model.is_some() {
-                return Err(Error::user("none of the run's checkpoints can be read")
-                    .hint("start a new run with --transfer"));
+            if transferred {
+                setup.check_continues(state)?;
             }
             if let Some(base) = &base {
                 let Transferred { taken, all, grown, .. } = trainer.transfer(base)?;

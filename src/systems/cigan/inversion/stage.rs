@@ -7,7 +7,7 @@ use toml::Table;
 
 use super::codes::{self, Codes};
 use super::train::InversionTrainer;
-use super::{Encoder, INVERSION, InversionSettings};
+use super::{Encoder, EncoderSettings, INVERSION, InversionSettings};
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::model::{Model, Section};
@@ -49,21 +49,24 @@ impl Stage for Invert {
         let base = setup.open_base(context)?;
         // A run that was stopped before its first checkpoint starts from the other encoder again.
         setup.embedding_flag = "--transfer";
-        let earlier = match setup.inputs.embedding.is_some() && !setup.has_checkpoint()? {
+        let transferred = setup.inputs.embedding.is_some() || !setup.run.embedding.is_empty();
+        let earlier = match transferred && !setup.has_checkpoint()? {
             true => Some(setup.open_embedding()?),
             false => None,
         };
         let network: NetworkSettings = base.settings(&STYLEGAN)?;
         network.check_unconditional(base.name())?;
+        if let Some(earlier) = &earlier {
+            check_same_encoder(earlier, &setup.settings.network, &network)?;
+        }
         let device = context.open_device(least_memory(&setup.settings, &network))?;
         let perceptual = open_perceptual(&mut setup, &base, &device)?;
         let seed = setup.run.seed;
         setup.drive(
             context,
             |setup, state, context| {
-                if state.is_none() && earlier.is_none() && setup.inputs.embedding.is_some() {
-                    return Err(Error::user("none of the run's checkpoints can be read")
-                        .hint("start a new run with --transfer"));
+                if transferred {
+                    setup.check_continues(state)?;
                 }
                 let mut trainer = InversionTrainer::new(
                     setup.settings.clone(),
@@ -91,6 +94,34 @@ impl Stage for Invert {
             },
         )
     }
+}
+
+/// Checks that the encoder of the model of `--transfer` has the architecture `ours`, for codes of a
+/// generator with the settings `network`.
+///
+/// # Errors
+/// If it has none, or another one.
+fn check_same_encoder(
+    model: &Model,
+    ours: &EncoderSettings,
+    network: &NetworkSettings,
+) -> Result<()> {
+    let name = model.name();
+    if !model.has(&INVERSION) {
+        return Err(Error::user(format!("--transfer {name}: contains no encoder"))
+            .hint("give a model that `cigan invert` trained, or omit --transfer"));
+    }
+    let theirs: EncoderSettings = model.settings(&INVERSION)?;
+    let generator: NetworkSettings = model.settings(&STYLEGAN)?;
+    if theirs.space == ours.space
+        && Encoder::shapes(&theirs, &generator) == Encoder::shapes(ours, network)
+    {
+        return Ok(());
+    }
+    Err(Error::user(format!("--transfer {name}: its encoder has another architecture")).hint(
+        "use the [inversion.network], resolution and w_dim of that model (`cigan info --json` shows \
+         them), or omit --transfer",
+    ))
 }
 
 /// A lower bound of the memory in bytes that training takes, for images of `generator`.

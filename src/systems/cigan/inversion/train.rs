@@ -9,7 +9,7 @@ use super::evaluate;
 use super::losses;
 use super::pool::Pool;
 use super::section::{D_W, E, INVERSION, PERCEPTUAL, PERCEPTUAL_UNITS, load_encoder};
-use super::{Encoder, EncoderSettings, InversionSettings, LatentDiscriminator};
+use super::{Encoder, InversionSettings, LatentDiscriminator};
 use crate::data::{Archive, Loader, Sampler, Split};
 use crate::draws;
 use crate::error::{Error, Result};
@@ -159,28 +159,12 @@ impl InversionTrainer {
         })
     }
 
-    /// Starts from the encoder of `model` instead of random weights.
+    /// Starts from the encoder of `model` instead of random weights. Its architecture must be the
+    /// same.
     ///
     /// # Errors
-    /// If the model has no encoder, or one with other layers.
+    /// If the model has no such encoder.
     pub fn starting_from(mut self, model: &Model) -> Result<Self> {
-        let name = model.name();
-        if !model.has(&INVERSION) {
-            return Err(Error::user(format!("--transfer {name}: contains no encoder"))
-                .hint("give a model of `cigan invert`, or train without --transfer"));
-        }
-        let theirs: EncoderSettings = model.settings(&INVERSION)?;
-        let generator: NetworkSettings = model.settings(&STYLEGAN)?;
-        let ours = &self.settings.network;
-        if theirs.space != ours.space
-            || Encoder::shapes(&theirs, &generator) != Encoder::shapes(ours, &self.network)
-        {
-            return Err(Error::user(format!("--transfer {name}: its encoder has other layers"))
-                .hint(
-                    "use its settings of [inversion.network] and a generator with its resolution and \
-                     w_dim (see `cigan info`), or train without --transfer",
-                ));
-        }
         let encoder = load_encoder(model, &self.device)?;
         (self.e_ema, self.e) = (encoder.clone(), encoder.train());
         Ok(self)
