@@ -206,8 +206,8 @@ mod tests {
             shown[word].1 += times(image);
         }
         let [red, dusk, neither] = shown;
-        let each = (red.0 as f64 / dusk.0 as f64).round() as usize;
-        assert!(dusk.0 > 0 && (2..=20).contains(&each), "{shown:?}");
+        let each = ((red.0 as f64 / dusk.0 as f64).round() as usize).min(20);
+        assert!(dusk.0 > 0 && each > 1, "{shown:?}");
         assert_eq!([red.1, dusk.1], [red.0, dusk.0 * each], "{shown:?}");
         assert!(neither.0 > 0 && neither.1 == neither.0, "{shown:?}");
         let none = BalanceSettings::default();
