@@ -40,7 +40,7 @@ pub struct Setup<T> {
     pub without_checkpoints: &'static str,
     /// The flag that gives the model that the run starts from.
     pub model_flag: &'static str,
-    /// The flag that gives the second model, [`Inputs::embedding`].
+    /// The flag that gives the second model, `Inputs::embedding`.
     pub embedding_flag: &'static str,
     pub(super) section: &'static Section,
     /// The run that is resumed; only rank 0 opens it.
