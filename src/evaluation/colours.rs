@@ -8,7 +8,7 @@ use super::{EvaluationContext, Row, Subject, Table};
 use crate::error::Result;
 use crate::language::balance::most_named;
 use crate::language::captions::evaluable;
-use crate::metrics::colour::{Colour, coverage, ranks};
+use crate::metrics::colour::{Colour, prominence, ranks};
 use crate::picture::from_tensor;
 use crate::report::Metrics;
 
@@ -22,8 +22,8 @@ const IMAGES: usize = 32;
 /// Fewest photographs that a colour needs in the control.
 const FEWEST: usize = 3;
 
-/// The table "Colours": for each colour word, whether the images for its prompt show that colour
-/// more than the images of every other colour's prompt do.
+/// The table "Colours": for each colour word, whether that colour is more prominent in the images for
+/// its prompt than in those for every other colour's prompt.
 ///
 /// The controls are captioned photographs, grouped by the colour that most of their captions name,
 /// and chance.
@@ -62,12 +62,13 @@ pub fn table(
         title: "Colours".into(),
         note: format!(
             "{IMAGES} images with the same seeds for each of {} colour words in {} wordings \
-             ({}), {}; own_colour_most: share of the prompts whose colour covers \
-             more of their images than of the images of any other prompt; mean_rank: rank of that \
-             coverage among the {0} prompts, 1 is best; each colour: the same share for its \
-             wordings. Coverage counts pixels by CIELAB lightness, chroma and hue, with more weight \
-             in the centre. Photographs: those of `{}`, grouped by the colour that most of their \
-             captions name, at least {FEWEST} for each",
+             ({}), {}; own_colour_most: share of the prompts whose colour is more \
+             prominent in their images than in the images of any other prompt; mean_rank: rank of \
+             that prominence among the {0} prompts, 1 is best; each colour: the same share for its \
+             wordings. Prominence is the share of pixels with the colour near the centre minus the \
+             share near the border; the colour of a pixel is found by CIELAB lightness, chroma and \
+             hue. Photographs: those of `{}`, grouped by the colour that most of their captions \
+             name, at least {FEWEST} for each",
             Colour::ALL.len(),
             PROMPTS.len(),
             PROMPTS.join(", ").replace("{}", "…"),
@@ -92,8 +93,8 @@ fn pictures(subject: &Subject, prompt: &str, setting: &EvaluationContext) -> Res
     Ok(pictures)
 }
 
-/// Captioned photographs of the reference split by the colour that their captions name, with their
-/// mean coverage.
+/// Captioned photographs of the reference split by the colour that their captions name, with the
+/// mean prominence of colours in them.
 fn photographs(setting: &EvaluationContext) -> Result<Vec<(Colour, Shares)>> {
     let mut named: Vec<(Colour, Vec<usize>)> =
         Colour::ALL.map(|colour| (colour, Vec::new())).to_vec();
@@ -124,11 +125,11 @@ fn main_colour(captions: &[String]) -> Option<Colour> {
         .map(|(colour, _)| Colour::ALL[colour])
 }
 
-/// Mean coverage of images.
+/// Mean prominence of each colour in images.
 fn mean(pictures: &[RgbImage]) -> Shares {
     let mut sums = [0.0; Colour::ALL.len()];
     for picture in pictures {
-        for (sum, share) in sums.iter_mut().zip(coverage(picture)) {
+        for (sum, share) in sums.iter_mut().zip(prominence(picture)) {
             *sum += share / pictures.len() as f64;
         }
     }
@@ -179,9 +180,9 @@ mod tests {
     #[test]
     fn a_row_counts_wordings_by_colour() {
         let group = |colour: Colour, red: f64, blue: f64| {
-            let mut coverage = [0.0; Colour::ALL.len()];
-            (coverage[Colour::Red as usize], coverage[Colour::Blue as usize]) = (red, blue);
-            (colour, coverage)
+            let mut prominence = [0.0; Colour::ALL.len()];
+            (prominence[Colour::Red as usize], prominence[Colour::Blue as usize]) = (red, blue);
+            (colour, prominence)
         };
         let good = vec![group(Colour::Red, 0.4, 0.1), group(Colour::Blue, 0.2, 0.3)];
         let bad = vec![group(Colour::Red, 0.1, 0.1), group(Colour::Blue, 0.2, 0.3)];

@@ -90,30 +90,36 @@ const DULL: f32 = 10.0;
 /// Chroma from which a warm hue is red, orange or yellow instead of brown.
 const VIVID: f32 = 34.0;
 
-/// How much of an image each colour covers, in the order of [`Colour::ALL`], in `[0, 1]`.
+/// How much more of the middle of an image each colour covers than of its border, in the order of
+/// [`Colour::ALL`], in `[-1, 1]`.
 ///
-/// The weight of a pixel falls with its distance r from the centre, in half sides, as exp(−2 r²):
-/// the subject is in the middle, and the background at the border.
-pub fn coverage(picture: &RgbImage) -> [f64; 9] {
+/// A pixel at distance r from the centre, in half sides, counts exp(−2 r²) for the middle, where the
+/// subject is, and 1 − exp(−2 r²) for the border; both are normalised. So a colour that fills the
+/// background as well counts for nothing.
+pub fn prominence(picture: &RgbImage) -> [f64; 9] {
     let (width, height) = picture.dimensions();
     let from_centre = |at: u32, side: u32| (2.0 * f64::from(at) + 1.0) / f64::from(side) - 1.0;
-    let (mut sums, mut total) = ([0.0; 9], 0.0);
+    let (mut middle, mut border) = ([0.0; 9], [0.0; 9]);
+    let (mut of_middle, mut of_border) = (0.0, 0.0);
     for (x, y, pixel) in picture.enumerate_pixels() {
         let (x, y) = (from_centre(x, width), from_centre(y, height));
         let weight = (-2.0 * (x * x + y * y)).exp();
-        total += weight;
+        of_middle += weight;
+        of_border += 1.0 - weight;
         if let Some(colour) = Colour::of(pixel.0) {
-            sums[colour as usize] += weight;
+            middle[colour as usize] += weight;
+            border[colour as usize] += 1.0 - weight;
         }
     }
-    sums.map(|sum| if total > 0.0 { sum / total } else { 0.0 })
+    let share = |sum: f64, of: f64| if of > 0.0 { sum / of } else { 0.0 };
+    std::array::from_fn(|at| share(middle[at], of_middle) - share(border[at], of_border))
 }
 
-/// For each group of images, the rank of its own colour's coverage among all groups: 0 if it covers
-/// more there than in every other group. `groups` holds the colour of each group and the mean
-/// coverage of its images.
+/// For each group of images, the rank of its own colour's prominence among all groups: 0 if it is
+/// more prominent there than in every other group. `groups` holds the colour of each group and the
+/// mean prominence in its images.
 ///
-/// Groups are compared for one colour at a time, so a common background has no effect.
+/// Groups are compared for one colour at a time, so what all of them share has no effect.
 pub fn ranks(groups: &[(Colour, [f64; 9])]) -> Vec<usize> {
     let rank = |&(colour, own): &(Colour, [f64; 9])| {
         let at = colour as usize;
@@ -151,30 +157,34 @@ mod tests {
     }
 
     #[test]
-    fn coverage_weighs_the_centre_more_and_sums_to_1() {
+    fn prominence_is_the_share_of_the_middle_minus_that_of_the_border() {
         let disc = |inner: [u8; 3], outer: [u8; 3]| {
             RgbImage::from_fn(32, 32, |x, y| {
                 let near = (8..24).contains(&x) && (8..24).contains(&y);
                 Rgb(if near { inner } else { outer })
             })
         };
-        let found = coverage(&disc([210, 30, 30], [60, 140, 50]));
-        assert!((found.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-        // A quarter of the area; the integral of the weight over it is erf(√½)²/erf(√2)² = 0.511.
-        let red = found[Colour::Red as usize];
-        assert!((red - 0.511).abs() < 0.01, "{red}");
-        let found = coverage(&disc([60, 140, 50], [210, 30, 30]));
-        assert!((found[Colour::Green as usize] - red).abs() < 1e-9);
-        assert_eq!(coverage(&RgbImage::new(0, 0)), [0.0; 9]);
+        let (red, green) = ([210, 30, 30], [60, 140, 50]);
+        let found = prominence(&disc(red, green));
+        assert!(found.iter().sum::<f64>().abs() < 1e-9);
+        // The square is a quarter of the area. Over the image, the weight exp(−2 r²) integrates to
+        // π/2 erf(√2)² = 1.431 of 4; over the square, to π/2 erf(√½)² = 0.732 of 1. So the red
+        // square has 0.511 of the middle and 0.104 of the border.
+        let own = found[Colour::Red as usize];
+        assert!((own - 0.407).abs() < 0.01, "{own}");
+        assert!((found[Colour::Green as usize] + own).abs() < 1e-9);
+        // A colour all over the image is not prominent.
+        assert!(prominence(&disc(green, green)).iter().all(|share| share.abs() < 1e-9));
+        assert_eq!(prominence(&RgbImage::new(0, 0)), [0.0; 9]);
     }
 
     #[test]
-    fn a_group_has_rank_0_where_its_colour_covers_most() {
+    fn a_group_has_rank_0_where_its_colour_is_most_prominent() {
         let with = |colour: Colour, own: f64, blue: f64| {
-            let mut coverage = [0.1; 9];
-            coverage[Colour::Blue as usize] = blue;
-            coverage[colour as usize] = own;
-            (colour, coverage)
+            let mut prominence = [0.1; 9];
+            prominence[Colour::Blue as usize] = blue;
+            prominence[colour as usize] = own;
+            (colour, prominence)
         };
         let groups = [
             with(Colour::Red, 0.3, 0.5),
