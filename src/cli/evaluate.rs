@@ -86,11 +86,15 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "S", allow_negative_numbers = true,
         default_value_t = defaults().edit_strength)]
     pub edit_strength: f64,
-    /// Refine inversions with N steps of projection before edits of the metric `text`.
+    /// Weight λ of the preservation term of edits, which keeps them close to the original.
+    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true,
+        default_value_t = defaults().edit_preserve)]
+    pub edit_preserve: f64,
+    /// Refine inversions with N steps of projection before edits.
     #[arg(long, value_name = "N", default_value_t = defaults().edit_project)]
     pub edit_project: usize,
-    /// Tune a copy of the generator to each image for N steps before the edits of the metric `text`.
-    /// For the edits of `cigan edit --tune N`, add --edit-project 50 --project-space w.
+    /// Tune a copy of the generator to each image for N steps before edits of the metric `text`. For
+    /// the edits of `cigan edit --tune N`, add --edit-project 50 --project-space w.
     #[arg(long, value_name = "N", default_value_t = defaults().edit_tune)]
     pub edit_tune: usize,
     /// Latent space of the projections of --edit-project, --project and the metric `attributes`;
@@ -180,6 +184,7 @@ pub(super) fn run(args: &EvaluateArgs, common: &Common, terminal: &mut Terminal)
         strength: args.strength,
         candidates: args.candidates,
         edit_strength: args.edit_strength,
+        edit_preserve: args.edit_preserve,
         edit_project: args.edit_project,
         edit_tune: args.edit_tune,
         project_space: args.project_space,

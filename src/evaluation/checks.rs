@@ -3,7 +3,7 @@
 
 use burn::tensor::Device;
 
-use super::measures::{INVERSION, JUDGE, MEASURES, Measure, REDESCRIPTION, TEXT};
+use super::measures::{ATTRIBUTES, INVERSION, JUDGE, MEASURES, Measure, REDESCRIPTION, TEXT};
 use super::request::EvaluationRequest;
 use super::{EvaluationContext, Subject};
 use crate::data::{Archive, Split};
@@ -183,12 +183,11 @@ pub(super) fn warnings(
     if request.strengths.is_some() && !takes(&TEXT) {
         warn("--strengths has no effect without --metrics text".into());
     }
-    for (flag, steps) in
-        [("--edit-project", request.edit_project), ("--edit-tune", request.edit_tune)]
-    {
-        if steps > 0 && !takes(&TEXT) {
-            warn(format!("{flag} has no effect without --metrics text"));
-        }
+    if request.edit_project > 0 && !takes(&TEXT) && !takes(&ATTRIBUTES) {
+        warn("--edit-project has no effect without --metrics text or attributes".into());
+    }
+    if request.edit_tune > 0 && !takes(&TEXT) {
+        warn("--edit-tune has no effect without --metrics text".into());
     }
     if request.candidates > 1 && !measures.iter().any(|measure| measure.captions) {
         let users = names(|measure| measure.captions).join(", ");

@@ -15,7 +15,7 @@ use crate::nn::params::to_vec;
 use crate::picture;
 use crate::systems::TextCodes;
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::requests::{Band, Change, ProjectSettings, ProjectStart, TuneSettings, bands};
+use crate::systems::requests::{Band, Change, TuneSettings, bands};
 use crate::vision::Perceptual;
 
 /// Number of edited images; each edit is a full optimisation.
@@ -115,12 +115,7 @@ pub fn edits(
         }
     }
     let GuidanceSettings { strength, preserve, steps, .. } = setting.editing;
-    let refined = match setting.projection {
-        ProjectSettings { steps: 0, .. } => String::new(),
-        ProjectSettings { steps, space, .. } => {
-            format!("inversions refined by {steps} steps of projection{}; ", space.clause())
-        }
-    };
+    let refined = setting.refined();
     let tuned = match setting.tuning.steps {
         0 => String::new(),
         steps => format!("generators tuned to each image in {steps} steps; "),
@@ -153,12 +148,7 @@ fn invert<'a>(
     let indices: Vec<usize> = places.iter().map(|&place| scorer.index(place)).collect();
     let pixels = setting.archive.pixels(&indices)?;
     let images = picture::to_tensor(&pixels, setting.archive.resolution(), setting.device);
-    let codes = match &setting.projection {
-        ProjectSettings { steps: 0, .. } => space.invert(images.clone()),
-        settings => {
-            space.project(images.clone(), ProjectStart::Encoder, settings, &mut |_, _| true)?
-        }
-    };
+    let codes = setting.invert(space, images.clone())?;
     let tuned = match &setting.tuning {
         TuneSettings { steps: 0, .. } => None,
         settings => Some(space.tuned(images.clone(), codes.clone(), settings, &mut |_| true)?),

@@ -48,14 +48,16 @@ pub mod watch;
 
 use std::path::PathBuf;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 pub use features::FeatureExtractor;
 pub use subject::Subject;
 pub use table::{Row, Table};
 
 use crate::data::{Archive, Split};
+use crate::error::Result;
+use crate::systems::TextCodes;
 use crate::systems::guidance::GuidanceSettings;
-use crate::systems::requests::{ProjectSettings, TuneSettings};
+use crate::systems::requests::{ProjectSettings, ProjectStart, TuneSettings};
 
 /// Settings and data that all measures of one evaluation share.
 pub struct EvaluationContext<'a> {
@@ -95,6 +97,28 @@ impl EvaluationContext<'_> {
     pub fn guidance(&self, subject: &Subject) -> GuidanceSettings {
         let own = subject.capabilities().guidance();
         GuidanceSettings { strength: self.strength.unwrap_or(own.strength), ..own }
+    }
+
+    /// The codes of images before edits: what the encoder makes of them, refined by a projection if
+    /// the evaluation has one. Images `[N, 3, res, res]`, codes `[N, layers, w_dim]`.
+    ///
+    /// # Errors
+    /// If the projection diverges.
+    pub fn invert(&self, space: &dyn TextCodes, images: Tensor<4>) -> Result<Tensor<3>> {
+        match &self.projection {
+            ProjectSettings { steps: 0, .. } => Ok(space.invert(images)),
+            settings => space.project(images, ProjectStart::Encoder, settings, &mut |_, _| true),
+        }
+    }
+
+    /// How inversions are refined before edits, for the note of a table; empty if they are not.
+    pub fn refined(&self) -> String {
+        match self.projection {
+            ProjectSettings { steps: 0, .. } => String::new(),
+            ProjectSettings { steps, space, .. } => {
+                format!("inversions refined by {steps} steps of projection{}; ", space.clause())
+            }
+        }
     }
 
     /// The strengths of images from captions for the note of a table; empty if no model has one.

@@ -9,7 +9,7 @@ use crate::data::Split;
 use crate::draws::SEED;
 use crate::error::{Error, Result};
 use crate::settings::limits::{MAX_STEPS, within};
-use crate::systems::guidance::GuidanceSettings;
+use crate::systems::guidance::{GuidanceSettings, MAX_PRESERVE};
 use crate::systems::requests::ProjectSpace;
 use crate::vision::{FeatureChoice, PerceptualChoice};
 
@@ -48,7 +48,9 @@ pub struct EvaluationRequest {
     pub candidates: usize,
     /// Guidance strength of edits, in `[0, 1]`.
     pub edit_strength: f64,
-    /// Number of projection steps that refine inversions before edits towards captions.
+    /// Weight λ of the preservation term of edits, 0 or more.
+    pub edit_preserve: f64,
+    /// Number of projection steps that refine inversions before edits.
     pub edit_project: usize,
     /// Number of steps that tune the generator to each image before edits towards captions.
     pub edit_tune: usize,
@@ -87,6 +89,7 @@ impl EvaluationRequest {
             strength: None,
             candidates: 1,
             edit_strength: GuidanceSettings::for_edits().strength,
+            edit_preserve: GuidanceSettings::for_edits().preserve,
             edit_project: 0,
             edit_tune: 0,
             project_space: ProjectSpace::Encoder,
@@ -126,6 +129,7 @@ impl EvaluationRequest {
             ))
             .hint("use a value from 0 (no change) to 1 (the full edit)"));
         }
+        within("--edit-preserve", self.edit_preserve, 0.0..=MAX_PRESERVE)?;
         if self.attributes.probe.kimg > MOST_PROBE_KIMG {
             return Err(Error::user(format!(
                 "--probe-kimg {}: more than {MOST_PROBE_KIMG}",

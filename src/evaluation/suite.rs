@@ -195,8 +195,11 @@ fn setting<'a>(
     if let Some(strength) = request.strength {
         GuidanceSettings { strength, ..Default::default() }.check()?;
     }
-    let editing =
-        GuidanceSettings { strength: request.edit_strength, ..GuidanceSettings::for_edits() };
+    let editing = GuidanceSettings {
+        strength: request.edit_strength,
+        preserve: request.edit_preserve,
+        ..GuidanceSettings::for_edits()
+    };
     let setting = EvaluationContext {
         archive,
         split: request.split,
@@ -263,6 +266,7 @@ fn json(
         "strength": setting.strength,
         "candidates": setting.candidates,
         "edit_strength": setting.editing.strength,
+        "edit_preserve": setting.editing.preserve,
         "edit_project": setting.projection.steps,
         "edit_tune": setting.tuning.steps,
         "project_space": setting.projection.space.name(),

@@ -39,7 +39,7 @@ pub struct GuidanceSettings {
 /// Largest accepted weight of the similarity; with a larger one, codes no longer reach the text.
 const MAX_SIMILARITY: f64 = 1e4;
 /// Largest accepted λ; with a larger one, the image does not change.
-const MAX_PRESERVE: f64 = 1e4;
+pub const MAX_PRESERVE: f64 = 1e4;
 /// Largest accepted |ψ|; codes farther out do not give usable images.
 pub const MAX_TRUNCATION: f64 = 100.0;
 /// Largest accepted learning rate; a single step would overshoot any text.

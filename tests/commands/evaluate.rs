@@ -126,6 +126,14 @@ fn evaluation_measures_models_and_controls() {
         assert!(changed > 0.0 && changed < all, "{rows:?}");
     }
 
+    // A larger λ keeps edits closer to the image.
+    let words = ["--metrics", "text", "--model", stage3, "--edit-preserve", "20"];
+    let kept = evaluate(&words).ok().json();
+    assert_eq!(kept["edit_preserve"], 20.0);
+    let [free, held] = [&first, &kept]
+        .map(|found| number(row(table(found, "Edits"), ", towards the text"), "from_inversion"));
+    assert!(held < 0.95 * free, "{held} and {free}");
+
     // A tuned generator draws inversions closer still.
     let words = ["--metrics", "text", "--model", stage3, "--edit-project", "20"];
     let tuned = evaluate(&[&words[..], &["--edit-tune", "20"]].concat()).ok().json();

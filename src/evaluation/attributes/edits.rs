@@ -79,9 +79,10 @@ impl Edits<'_> {
         Ok(Table {
             title: format!("Edits by {}", self.subject.name),
             note: format!(
-                "{} images of `{}` for each part, edited from a text with its colour to a text with another colour, strength {}, λ {}; on the diagonal (and under `asked`) the share of edits after which the part has the requested colour, elsewhere the share after which the probe reads another colour than in G(E(x)); kept: mean share of all other attributes that do not change",
+                "{} images of `{}` for each part, edited from a text with its colour to a text with another colour; {}strength {}, λ {}; on the diagonal (and under `asked`) the share of edits after which the part has the requested colour, elsewhere the share after which the probe reads another colour than before the edit; kept: mean share of all other attributes that do not change",
                 indices.len(),
                 self.setting.split.name(),
+                self.setting.refined(),
                 self.setting.editing.strength,
                 self.setting.editing.preserve,
             ),
@@ -94,7 +95,7 @@ impl Edits<'_> {
     fn edit(&self, part: usize, indices: &[usize], outcome: &mut Outcome) -> Result<()> {
         let EvaluationContext { archive, device, .. } = *self.setting;
         let images = picture::to_tensor(&archive.pixels(indices)?, archive.resolution(), device);
-        let codes = self.space.invert(images.clone());
+        let codes = self.setting.invert(self.space, images.clone())?;
         let asked: Vec<usize> = indices
             .iter()
             .map(|&index| {
