@@ -98,21 +98,21 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     }
     let names = unique_names(&args.image);
     let ends = ["-projected.png", "-side-by-side.png", "-steps.gif"];
-    let mut planned: Vec<String> =
+    let planned: Vec<String> =
         names.iter().flat_map(|name| ends.map(|end| format!("{name}{end}"))).collect();
+    let mut checked = planned.clone();
     if tune.steps > 0 {
         check_not_input(&args.out.join(TUNED), [args.model.as_path()])?;
-        planned.push(TUNED.to_owned());
+        checked.push(TUNED.to_owned());
     }
-    args.force.check_folder(&args.out, &planned)?;
+    args.force.check_folder(&args.out, &checked)?;
     let model = Model::open(&args.model)?;
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
     let space = loaded.latent_space().map_err(of_model(&args.model))?;
     let warn = &mut |text: &str| terminal.warning(text);
     let photos = open_photos(&args.image, loaded.resolution(), warn)?;
-    // The model of an earlier command stays until the new one is there.
-    planned.retain(|name| name != TUNED);
+    // TUNED is not among them: the model of an earlier command stays until the new one is there.
     args.force.create_folder(&args.out, &planned)?;
     if tune.steps == 0 && args.out.join(TUNED).exists() {
         terminal.warning(&format!(

@@ -1444,12 +1444,18 @@ fn training_handles_unusual_situations() {
     resumed.fails(1).says("none of its checkpoints").hints();
 
     // --transfer copies only weights, also to another resolution.
-    let transfer = |data: &str| {
+    let sized = |data: &str, sizes: &[&str]| {
         let words = ["train-stylegan", "--data", data, "--transfer", stage1, "--kimg", "0.008"];
-        cigan.run(&[&words[..], &tiny("train-stylegan"), &["--out", &cigan.path("t")]].concat())
+        let out = ["--out", &cigan.path("t")];
+        cigan.run(&[&words[..], &tiny("train-stylegan"), sizes, &out].concat())
     };
-    transfer(&data).ok().says("tensors come from");
+    let transfer = |data: &str| sized(data, &[]);
+    let same = transfer(&data).ok();
+    same.says("tensors come from");
+    assert!(!same.stderr.contains("sizes differ"), "{}", same.stderr);
     transfer(&small).ok().says("tensors come from");
+    let narrow = sized(&data, &["--set", "stylegan.network.w_dim=8"]).ok();
+    narrow.says("sizes differ").says("--set stylegan.network.w_dim=16");
     // A run that was killed before its first checkpoint restarts with the same weights.
     let once = format!("{}/00000-train-stylegan-custom", cigan.path("t"));
     let metrics = |run: &str| fs::read_to_string(format!("{run}/metrics.jsonl")).unwrap();

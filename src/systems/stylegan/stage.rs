@@ -6,7 +6,7 @@ use toml::Table;
 
 use super::conditioning::{Classes, Conditioning};
 use super::train::StyleganTrainer;
-use super::transfer::Transferred;
+use super::transfer::{Transferred, sizes_of};
 use super::vision::VisionFeatures;
 use super::{STYLEGAN, StyleganSettings};
 use crate::data::Archive;
@@ -159,6 +159,13 @@ pub fn train<C: Conditioning>(
             if let Some(base) = &base {
                 let Transferred { taken, all, grown, .. } = trainer.transfer(base)?;
                 context.note(format!("{taken} of {all} tensors come from {}", base.name()));
+                let theirs = base.settings(&STYLEGAN)?;
+                if let Some(sizes) = sizes_of(&theirs, &setup.settings.network) {
+                    context.note(format!(
+                        "layers whose sizes differ from those of the model begin anew; with its \
+                         sizes, all of its layers are used: {sizes}"
+                    ));
+                }
                 match grown {
                     Some(true) => context.note("training begins with its images, enlarged"),
                     Some(false) => context.note(

@@ -26,6 +26,30 @@ pub struct Transferred {
     pub grown: Option<bool>,
 }
 
+/// The settings with which networks would have the sizes of a model's, where these differ, as
+/// assignments of `--set` separated by spaces; `None` if none differs. `channel_base` and
+/// `channel_max` give equal layers at every resolution that both have.
+pub fn sizes_of(theirs: &NetworkSettings, ours: &NetworkSettings) -> Option<String> {
+    let sizes = |network: &NetworkSettings| {
+        let NetworkSettings { z_dim, w_dim, mapping_layers, channel_base, channel_max, .. } =
+            *network;
+        [
+            ("z_dim", z_dim),
+            ("w_dim", w_dim),
+            ("mapping_layers", mapping_layers),
+            ("channel_base", channel_base),
+            ("channel_max", channel_max),
+        ]
+    };
+    let differing: Vec<String> = sizes(theirs)
+        .into_iter()
+        .zip(sizes(ours))
+        .filter(|(theirs, ours)| theirs != ours)
+        .map(|((name, value), _)| format!("--set {}.network.{name}={value}", STYLEGAN.name))
+        .collect();
+    (!differing.is_empty()).then(|| differing.join(" "))
+}
+
 /// Copies the tensors of the model's network `prefix` into `module` if published name and shape
 /// match. `names` maps tensor names of the model and of `module` to published names. `finish` may change
 /// the result.
@@ -157,6 +181,16 @@ mod tests {
         for (a, b) in found.iter().zip(&expected) {
             assert!((a - b).abs() <= 2e-4 * b.abs().max(1.0), "{a}, {b}");
         }
+    }
+
+    #[test]
+    fn only_sizes_that_differ_are_named() {
+        let small = settings(16, 448);
+        let larger = NetworkSettings { resolution: 32, ..small.clone() };
+        assert_eq!(sizes_of(&small, &larger), None);
+        let other = NetworkSettings { w_dim: 8, channel_base: 256, ..larger };
+        let expected = "--set stylegan.network.w_dim=16 --set stylegan.network.channel_base=448";
+        assert_eq!(sizes_of(&small, &other).as_deref(), Some(expected));
     }
 
     /// Networks for 16 pixels continue as networks for 32 and 64.
