@@ -1450,8 +1450,7 @@ fn training_handles_unusual_situations() {
         cigan.run(&[&words[..], &tiny("train-stylegan"), sizes, &out].concat())
     };
     let transfer = |data: &str| sized(data, &[]);
-    let same = transfer(&data).ok();
-    same.says("tensors come from");
+    let same = transfer(&data).ok().says("tensors come from");
     assert!(!same.stderr.contains("sizes differ"), "{}", same.stderr);
     transfer(&small).ok().says("tensors come from");
     let narrow = sized(&data, &["--set", "stylegan.network.w_dim=8"]).ok();
