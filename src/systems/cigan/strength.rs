@@ -3,7 +3,8 @@
 //! With a larger strength, images show the text better, become more alike and look less real. How
 //! fast depends on the model, so one number does not suit all. The default is the smallest strength
 //! at which another text changes an image by half the mean distance between two samples. Below it,
-//! images for different texts look alike.
+//! images for different texts look alike. If images are still as varied as samples beyond it, the
+//! default is the largest strength up to which they are.
 
 use burn::tensor::Tensor;
 
@@ -27,6 +28,8 @@ const CAPTIONS: usize = 16;
 const FEWEST: usize = 2;
 /// Smallest effect of a text that counts as visible, relative to the mean distance between two samples.
 const VISIBLE: f64 = 0.5;
+/// Diversity of images for a caption that counts as that of samples.
+const UNCHANGED: f64 = 0.95;
 /// Images for a caption. All captions have the same seeds, so that images can be compared by text.
 const IMAGES: u64 = 10;
 
@@ -84,10 +87,14 @@ pub(super) fn captions(archive: &Archive) -> Option<Vec<&str>> {
     (images.len() >= FEWEST).then(|| images.into_iter().map(of).collect())
 }
 
-/// The smallest strength at which the effect of the text is at least [`VISIBLE`]. If there is none,
-/// the one that shows the texts best among those that keep enough diversity, or the smallest.
+/// The smallest strength at which the effect of the text is at least [`VISIBLE`], or the largest up
+/// to which diversity is [`UNCHANGED`], if that is larger. If the effect is never visible, the one
+/// that shows the texts best among those that keep enough diversity, or the smallest.
 fn choose(measured: &[Measured]) -> Measured {
-    let visible = measured.iter().find(|at| at.effect >= VISIBLE);
+    let visible = measured.iter().position(|at| at.effect >= VISIBLE).map(|first| {
+        let beyond = measured[first + 1..].iter();
+        beyond.take_while(|at| at.diversity >= UNCHANGED).last().unwrap_or(&measured[first])
+    });
     let varied = measured.iter().filter(|at| at.diversity >= MIN_DIVERSITY);
     // Of equal ranks, the first: the smallest strength.
     let best = varied.min_by(|a, b| a.rank.total_cmp(&b.rank));
@@ -176,6 +183,11 @@ mod tests {
         let all = [at(0.1, 0.1, 0.9), at(0.2, 0.3, 0.8), at(0.3, 0.6, 0.6), at(0.4, 0.9, 0.4)];
         assert_eq!(choose(&all).strength, 0.3);
         assert_eq!(choose(&all[3..]).strength, 0.4);
+        // A larger one costs nothing as long as images stay as varied as samples.
+        let free = [at(0.1, 0.3, 1.0), at(0.2, 0.6, 1.0), at(0.3, 0.8, 0.96), at(0.4, 1.0, 0.9)];
+        assert_eq!(choose(&free).strength, 0.3);
+        let dip = [at(0.1, 0.5, 0.9), at(0.2, 0.6, 0.94), at(0.3, 0.8, 0.96)];
+        assert_eq!(choose(&dip).strength, 0.1);
         // Where the seed has little effect, a small effect of the text is still not visible.
         assert_eq!(choose(&[at(0.1, 0.3, 0.1), at(0.2, 0.5, 0.1)]).strength, 0.2);
         assert_eq!(choose(&[at(0.1, 0.0, 0.0), at(0.2, 0.1, 0.0)]).strength, 0.1, "no effect");
