@@ -138,18 +138,18 @@ fn mean(pictures: &[RgbImage]) -> Shares {
 
 /// The row of a model, from the groups of each wording.
 fn row(name: String, wordings: &[Vec<(Colour, Shares)>]) -> Row {
-    let ranked: Vec<(Colour, usize)> = wordings
+    let ranked: Vec<(Colour, f64)> = wordings
         .iter()
         .flat_map(|groups| groups.iter().map(|(colour, _)| *colour).zip(ranks(groups)))
         .collect();
-    let share = |of: &[&(Colour, usize)]| {
-        of.iter().filter(|(_, rank)| *rank == 0).count() as f64 / of.len() as f64
+    let share = |of: &[&(Colour, f64)]| {
+        of.iter().filter(|(_, rank)| *rank == 0.0).count() as f64 / of.len() as f64
     };
     let all: Vec<_> = ranked.iter().collect();
     let mut metrics = Metrics::new();
     metrics.set("own_colour_most", share(&all));
-    let sum: usize = ranked.iter().map(|(_, rank)| rank + 1).sum();
-    metrics.set("mean_rank", sum as f64 / ranked.len() as f64);
+    let sum: f64 = ranked.iter().map(|(_, rank)| rank + 1.0).sum();
+    metrics.set("mean_rank", sum / ranked.len() as f64);
     for colour in Colour::ALL {
         let own: Vec<_> = ranked.iter().filter(|(of, _)| *of == colour).collect();
         if !own.is_empty() {

@@ -116,14 +116,18 @@ pub fn prominence(picture: &RgbImage) -> [f64; 9] {
 }
 
 /// For each group of images, the rank of its own colour's prominence among all groups: 0 if it is
-/// more prominent there than in every other group. `groups` holds the colour of each group and the
-/// mean prominence in its images.
+/// more prominent there than in every other group. Of equal groups, each takes their mean rank, so
+/// images that do not depend on the colour rank in the middle. `groups` holds the colour of each
+/// group and the mean prominence in its images.
 ///
 /// Groups are compared for one colour at a time, so what all of them share has no effect.
-pub fn ranks(groups: &[(Colour, [f64; 9])]) -> Vec<usize> {
+pub fn ranks(groups: &[(Colour, [f64; 9])]) -> Vec<f64> {
     let rank = |&(colour, own): &(Colour, [f64; 9])| {
         let at = colour as usize;
-        groups.iter().filter(|(_, other)| other[at] > own[at]).count()
+        let others = |wanted: fn(&f64, &f64) -> bool| {
+            groups.iter().filter(|(_, other)| wanted(&other[at], &own[at])).count() as f64
+        };
+        others(f64::gt) + (others(|other, own| other == own) - 1.0) / 2.0
     };
     groups.iter().map(rank).collect()
 }
@@ -191,6 +195,9 @@ mod tests {
             with(Colour::Blue, 0.4, 0.4),
             with(Colour::Grey, 0.1, 0.2),
         ];
-        assert_eq!(ranks(&groups), [0, 1, 0]);
+        // No group has more grey than the others.
+        assert_eq!(ranks(&groups), [0.0, 1.0, 1.0]);
+        let same = Colour::ALL.map(|colour| (colour, [0.2; 9]));
+        assert_eq!(ranks(&same), [4.0; 9]);
     }
 }
