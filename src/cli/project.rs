@@ -110,6 +110,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     let device = common.open_device(terminal)?.device;
     let loaded = systems::open(&model, &device)?;
     let space = loaded.latent_space().map_err(of_model(&args.model))?;
+    space.check_project()?;
     let warn = &mut |text: &str| terminal.warning(text);
     let photos = open_photos(&args.image, loaded.resolution(), warn)?;
     // TUNED is not among them: the model of an earlier command stays until the new one is there.

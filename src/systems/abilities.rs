@@ -163,6 +163,12 @@ pub trait LatentSpace: Send + Sync {
     /// Mean distance between a code and the inversion of its image, over `count` random codes.
     fn cycle_error(&self, seed: u64, count: usize) -> f64;
 
+    /// Checks that the model can project images and tune its generator to them.
+    ///
+    /// # Errors
+    /// If it has no perceptual features, or no units for the distance between them.
+    fn check_project(&self) -> Result<()>;
+
     /// Codes of images by optimisation. Every step calls `observe` with its images; projecting
     /// stops early when it returns false.
     ///

@@ -209,6 +209,7 @@ fn the_whole_pipeline() {
     let several = safetensors_shape(&format!("{closer}/codes.safetensors"), "ws");
     assert!(one.len() == 2 && several.len() == 3 && several[1] > 1, "{one:?}, {several:?}");
     assert!(cigan.run(&["info", &of_plus]).ok().stdout.contains("--space w+"));
+    a_refused_projection_keeps_results(&cigan, &model, &photo, &closer);
 
     let edit = ["edit", "--model", &model, "--image", &photo, "--out", &edited, "--force"];
     let same = ["--from", "a red bird", "--to", "a qwertz red bird"];
@@ -287,6 +288,24 @@ fn damaged_models(cigan: &Cigan, model: &str) {
         let words = ["generate", "--model", &damaged, "--text", "a red bird", "--out", &out];
         cigan.run(&words).fails(1).says(says).says("damaged.safetensors").hints();
     }
+}
+
+/// A model that cannot project leaves the results of an earlier projection as they are.
+fn a_refused_projection_keeps_results(cigan: &Cigan, model: &str, photo: &str, results: &str) {
+    let newest = cigan::train::newest_model(Path::new(model)).unwrap();
+    let mut file = TensorFile::read(&newest).unwrap();
+    file.tensors.remove("perceptual_units").unwrap();
+    file.unseal();
+    let without = cigan.path("without-units.safetensors");
+    file.write(&without).unwrap();
+    let contents = || {
+        let files = fs::read_dir(results).unwrap().map(|entry| entry.unwrap().path());
+        files.map(|file| (fs::read(&file).unwrap(), file)).collect::<BTreeSet<_>>()
+    };
+    let before = contents();
+    let words = ["project", "--model", &without, "--image", photo, "--out", results, "--force"];
+    cigan.run(&words).fails(1).says("without-units.safetensors").hints();
+    assert!(contents() == before);
 }
 
 /// The best text encoder is the one with the highest sum of recalls in both directions.

@@ -410,6 +410,10 @@ impl LatentSpace for LoadedCiGan {
         cycle_error(self.generator(), &self.encoder, seed, count, self.device())
     }
 
+    fn check_project(&self) -> Result<()> {
+        LoadedCiGan::perceptual(self).map(|_| ())
+    }
+
     fn project(
         &self,
         images: Tensor<4>,
