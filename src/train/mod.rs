@@ -18,6 +18,7 @@ mod leading;
 pub mod lock;
 pub mod means;
 mod parts;
+mod pinned;
 pub mod plan;
 pub mod request;
 pub mod round_values;

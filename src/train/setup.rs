@@ -18,7 +18,7 @@ use crate::data::{Archive, Split};
 use crate::device;
 use crate::draws::SEED;
 use crate::error::{Error, Result};
-use crate::model::{Model, Section};
+use crate::model::Section;
 use crate::output;
 use crate::run_files::{BASE, CONFIG, EMBEDDING, RUNS, Series, check_run, is_run, list};
 use crate::settings::layers::{from_value, to_table};
@@ -59,9 +59,9 @@ pub struct Setup<T> {
     /// A warning if a resumed run does without the file that records its inputs.
     warning: Option<String>,
     /// The model that a resumed run holds, unless the request gives one.
-    kept_base: Option<PathBuf>,
+    pub(super) kept_base: Option<PathBuf>,
     /// The same for the model of encoders.
-    kept_embedding: Option<PathBuf>,
+    pub(super) kept_embedding: Option<PathBuf>,
     /// Hash of the weights of the features that snapshots are evaluated with; empty for none.
     pub(super) eval_weights: String,
 }
@@ -246,27 +246,6 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         })
     }
 
-    /// Opens the model that the run starts from, and checks or records its hash.
-    ///
-    /// # Errors
-    /// Fails if the run has no such model, or if it is not the one that the run started with.
-    pub fn open_model(&mut self) -> Result<Model> {
-        let resumed = self.is_resumed();
-        let kept = self.kept_base.as_deref();
-        open_input(self.model_flag, &mut self.inputs.model, &mut self.run.model, resumed, kept)
-    }
-
-    /// Opens the model of encoders that the run reads in addition, and checks or records its hash.
-    ///
-    /// # Errors
-    /// Fails if the run has no such model, or if it is not the one that the run started with.
-    pub fn open_embedding(&mut self) -> Result<Model> {
-        let resumed = self.is_resumed();
-        let kept = self.kept_embedding.as_deref();
-        let (path, hash) = (&mut self.inputs.embedding, &mut self.run.embedding);
-        open_input(self.embedding_flag, path, hash, resumed, kept)
-    }
-
     /// Whether the run continues an interrupted one.
     pub fn is_resumed(&self) -> bool {
         self.resumed.is_some()
@@ -280,32 +259,6 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
         models
             .into_iter()
             .filter_map(move |(name, model)| Some((name, model.as_deref().filter(of_runs)?)))
-    }
-
-    /// Opens the model that the run extends; see [`open_model`](Self::open_model). Removes the
-    /// sections that were fitted to the section that the run replaces.
-    ///
-    /// # Errors
-    /// Those of [`open_model`](Self::open_model).
-    pub fn open_base(&mut self, context: &Context) -> Result<Model> {
-        let mut model = self.open_model()?;
-        let mut removed: Vec<&'static Section> = Vec::new();
-        for dependent in context.sections.iter().filter(|other| other.depends_on(self.section)) {
-            if model.has(dependent) {
-                model.remove_section(dependent);
-                removed.push(dependent);
-            }
-        }
-        // Encoders that only they read go with them.
-        for base in removed.iter().flat_map(|dependent| dependent.fitted_to) {
-            let mut left = context.sections.iter().filter(|section| model.has(section));
-            let own = *base == self.section || self.section.depends_on(base);
-            if !own && !left.any(|section| section.depends_on(base)) {
-                model.remove_section(base);
-            }
-        }
-        self.removed.extend(removed);
-        Ok(model)
     }
 
     /// Notes which inputs were not read, which preset was chosen, and which sections the new model lacks. Called when training
@@ -378,55 +331,6 @@ impl<T: Serialize + DeserializeOwned + Checked> Setup<T> {
             .hint("start a new run with --transfer"))
     }
 
-    /// Records the identity `what` of the evaluation. A run keeps its evaluation, because scores
-    /// of different evaluations cannot be compared.
-    ///
-    /// # Errors
-    /// Fails if the run was evaluated differently before.
-    pub fn record_eval(&mut self, what: &str) -> Result<()> {
-        record(&mut self.run.eval, what, |before| {
-            Error::user(format!(
-                "--eval: earlier snapshots of the run were evaluated with {before}, not with {what}"
-            ))
-            .hint("omit --eval and --eval-features, or start a new run")
-        })
-    }
-
-    /// Records the identity `what` of the perceptual loss's features. A run keeps its loss from
-    /// beginning to end.
-    ///
-    /// # Errors
-    /// Fails if the run used other features before.
-    pub fn record_perceptual(&mut self, what: &str) -> Result<()> {
-        record(&mut self.run.perceptual, what, |before| {
-            Error::user(format!("--perceptual: the run's loss uses {before}, not {what}"))
-                .hint("omit the flag and restore the weight file, or start a new run")
-        })
-    }
-
-    /// Records the identity `what` of the features that further discriminators judge; `None` for no such
-    /// discriminators.
-    ///
-    /// # Errors
-    /// Fails if the run began with others.
-    pub fn record_vision(&mut self, what: Option<&str>) -> Result<()> {
-        let what = what.unwrap_or_default();
-        let name = |identity: &str| match identity {
-            "" => "no features of another network".to_owned(),
-            other => other.to_owned(),
-        };
-        if self.is_resumed() && self.run.vision != what {
-            let (before, now) = (name(&self.run.vision), name(what));
-            return Err(Error::user(format!("--vision-aided: the run uses {before}, not {now}"))
-                .hint(match what.is_empty() {
-                    true => "add --vision-aided with the weight file of the run",
-                    false => "omit the flag and restore the weight file, or start a new run",
-                }));
-        }
-        what.clone_into(&mut self.run.vision);
-        Ok(())
-    }
-
     /// The resolved configuration as TOML, as it is written to `config.toml`.
     ///
     /// # Errors
@@ -451,66 +355,6 @@ fn without_inputs(error: &Error, request: &Request, run: &RunSettings) -> String
     };
     let message = &error.message;
     format!("{message}; the run continues with the flags of this command; remove the file{rest}")
-}
-
-/// Opens a model that a run reads. If the run started with one before, `hash` is that of it; otherwise
-/// it becomes that of the model. `kept` is the file that the run itself holds.
-///
-/// # Errors
-/// Fails if there is no path or no model, or if it is not the one that the run started with.
-fn open_input(
-    flag: &str,
-    path: &mut Option<PathBuf>,
-    hash: &mut String,
-    resumed: bool,
-    kept: Option<&Path>,
-) -> Result<Model> {
-    let Some(given) = path.clone().or_else(|| kept.map(Path::to_owned)) else {
-        return Err(Error::user(format!("{flag} is missing"))
-            .hint("give a model or run of the previous stage"));
-    };
-    let found = match given.is_dir() {
-        _ if resumed && !given.exists() => {
-            Err(Error::user(format!("its model {} does not exist", given.display())).hint(
-                match flag {
-                    "--transfer" => "put it back, or start a new run".to_owned(),
-                    _ => format!("give the model with {flag}, if it has been moved"),
-                },
-            ))
-        }
-        true => model_of(&given, hash),
-        false => Model::open(&given),
-    };
-    // The run that wrote the model may have removed it, or put another one in its place.
-    let model = match kept {
-        Some(kept) if !found.as_ref().is_ok_and(|model| model.hash() == hash) => Model::open(kept)?,
-        _ => found?,
-    };
-    if hash.is_empty() {
-        model.hash().clone_into(hash);
-    } else if hash != model.hash() {
-        return Err(Error::user(format!(
-            "{}: not the model that the run started with",
-            model.name()
-        ))
-        .hint("give that model, or start a new run"));
-    }
-    // A run directory may get newer models later, so the path of the file is recorded.
-    if given.is_dir() {
-        *path = Some(PathBuf::from(model.name()));
-    }
-    Ok(model)
-}
-
-/// The model of the run `path` with this hash, or the newest one if none has it. A run may have
-/// newer models than the one that another run started with.
-///
-/// # Errors
-/// If the newest model cannot be read.
-fn model_of(path: &Path, hash: &str) -> Result<Model> {
-    let models = if hash.is_empty() { Vec::new() } else { list(path, Series::Model)? };
-    let models = models.into_iter().rev().filter_map(|(_, model)| Model::open(&model).ok());
-    models.into_iter().find(|model| model.hash() == hash).map_or_else(|| Model::open(path), Ok)
 }
 
 /// The preset for a request that has none. `None` if it has one, if its own settings contain the
@@ -542,18 +386,6 @@ fn chosen_preset(
         on_cpu: opened.is_cpu,
     };
     Ok(presets::choose(section.name, criteria))
-}
-
-/// Records the identity `what` of something that a run keeps from beginning to end.
-///
-/// # Errors
-/// The one for the earlier identity, if that is another.
-fn record(kept: &mut String, what: &str, differs: impl FnOnce(&str) -> Error) -> Result<()> {
-    if !kept.is_empty() && kept != what {
-        return Err(differs(kept));
-    }
-    what.clone_into(kept);
-    Ok(())
 }
 
 /// The settings of a table in which every key must be present.
