@@ -321,8 +321,8 @@ fn kept_weights_are_arranged_once() {
     drop(watching);
 }
 
-/// A step of stages 2 and 3 with the sizes of small32, except for 512 latent numbers, with which the
-/// bounds were measured; the first step prepares what later ones use.
+/// A step of stages 2 and 3 with the sizes of small32, except that codes have 512 numbers, with which
+/// the bounds were measured; the first step prepares what later ones use.
 #[test]
 fn steps_of_later_stages_stay_within_their_bounds() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -162,8 +162,8 @@ pub fn train<C: Conditioning>(
                 let theirs = base.settings(&STYLEGAN)?;
                 if let Some(sizes) = sizes_of(&theirs, &setup.settings.network) {
                     context.note(format!(
-                        "layers whose sizes differ from those of the model begin anew; with its \
-                         sizes, all of its layers are used: {sizes}"
+                        "layers whose sizes differ from those of the model start with random \
+                         weights; to use all of its layers, add {sizes}"
                     ));
                 }
                 match grown {
