@@ -191,7 +191,7 @@ fn count(preset: &str, precision: Precision) -> BTreeMap<Part, Counted> {
         layers.resolve("stylegan", &StyleganSettings::auto(resolution, None)).unwrap();
     settings.augment.mode = AugmentMode::None;
     settings.precision = precision;
-    // The bounds are those of the loss that all presets once had.
+    // The bounds were measured with the non-saturating loss, which all presets used at the time.
     (settings.loss, settings.r2_gamma) = (AdversarialLoss::NonSaturating, 0.0);
     if let Ok(round) = std::env::var("CIGAN_LAUNCHES_ROUND") {
         settings.round = round.parse().unwrap();

@@ -113,7 +113,7 @@ pub(super) fn run(args: &ProjectArgs, common: &Common, terminal: &mut Terminal) 
     space.check_project()?;
     let warn = &mut |text: &str| terminal.warning(text);
     let photos = open_photos(&args.image, loaded.resolution(), warn)?;
-    // TUNED is not among them: the model of an earlier command stays until the new one is there.
+    // `planned` omits TUNED, so an existing tuned model is kept until the new one is written.
     args.force.create_folder(&args.out, &planned)?;
     if tune.steps == 0 && args.out.join(TUNED).exists() {
         terminal.warning(&format!(

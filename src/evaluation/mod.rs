@@ -99,8 +99,8 @@ impl EvaluationContext<'_> {
         GuidanceSettings { strength: self.strength.unwrap_or(own.strength), ..own }
     }
 
-    /// The codes of images before edits: what the encoder makes of them, refined by a projection if
-    /// the evaluation has one. Images `[N, 3, res, res]`, codes `[N, layers, w_dim]`.
+    /// Inverts images to the codes that edits start from: the encoder's output, refined by projection
+    /// if the evaluation asks for it. Images `[N, 3, res, res]`, codes `[N, layers, w_dim]`.
     ///
     /// # Errors
     /// If the projection diverges.
@@ -111,7 +111,8 @@ impl EvaluationContext<'_> {
         }
     }
 
-    /// How inversions are refined before edits, for the note of a table; empty if they are not.
+    /// Clause for a table's note that says how inversions were refined before edits; empty if they
+    /// were not.
     pub fn refined(&self) -> String {
         match self.projection {
             ProjectSettings { steps: 0, .. } => String::new(),

@@ -90,12 +90,12 @@ const DULL: f32 = 10.0;
 /// Chroma from which a warm hue is red, orange or yellow instead of brown.
 const VIVID: f32 = 34.0;
 
-/// How much more of the middle of an image each colour covers than of its border, in the order of
-/// [`Colour::ALL`], in `[-1, 1]`.
+/// For each colour, its share of the middle of an image minus its share of the border, in the order
+/// of [`Colour::ALL`], in `[-1, 1]`.
 ///
-/// A pixel at distance r from the centre, in half sides, counts exp(−2 r²) for the middle, where the
-/// subject is, and 1 − exp(−2 r²) for the border; both are normalised. So a colour that fills the
-/// background as well counts for nothing.
+/// A pixel at distance r from the centre, in half sides, has weight exp(−2 r²) in the middle, where
+/// the subject is, and 1 − exp(−2 r²) in the border; both sets of weights are normalised. So a colour
+/// that also fills the background scores 0.
 pub fn prominence(picture: &RgbImage) -> [f64; 9] {
     let (width, height) = picture.dimensions();
     let from_centre = |at: u32, side: u32| (2.0 * f64::from(at) + 1.0) / f64::from(side) - 1.0;
@@ -120,7 +120,7 @@ pub fn prominence(picture: &RgbImage) -> [f64; 9] {
 /// images that do not depend on the colour rank in the middle. `groups` holds the colour of each
 /// group and the mean prominence in its images.
 ///
-/// Groups are compared for one colour at a time, so what all of them share has no effect.
+/// Groups are compared for one colour at a time, so a background that all groups share has no effect.
 pub fn ranks(groups: &[(Colour, [f64; 9])]) -> Vec<f64> {
     let rank = |&(colour, own): &(Colour, [f64; 9])| {
         let at = colour as usize;

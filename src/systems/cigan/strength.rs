@@ -3,8 +3,8 @@
 //! With a larger strength, images show the text better, become more alike and look less real. How
 //! fast depends on the model, so one number does not suit all. The default is the smallest strength
 //! at which another text changes an image by half the mean distance between two samples. Below it,
-//! images for different texts look alike. If images are still as varied as samples beyond it, the
-//! default is the largest strength up to which they are.
+//! images for different texts look alike. If images for one caption stay about as diverse as samples
+//! at larger strengths, the default is the largest such strength.
 
 use burn::tensor::Tensor;
 
@@ -28,7 +28,7 @@ const CAPTIONS: usize = 16;
 const FEWEST: usize = 2;
 /// Smallest effect of a text that counts as visible, relative to the mean distance between two samples.
 const VISIBLE: f64 = 0.5;
-/// Diversity of images for a caption that counts as that of samples.
+/// Relative diversity from which images for a caption count as diverse as samples.
 const UNCHANGED: f64 = 0.95;
 /// Images for a caption. All captions have the same seeds, so that images can be compared by text.
 const IMAGES: u64 = 10;
@@ -87,9 +87,10 @@ pub(super) fn captions(archive: &Archive) -> Option<Vec<&str>> {
     (images.len() >= FEWEST).then(|| images.into_iter().map(of).collect())
 }
 
-/// The smallest strength at which the effect of the text is at least [`VISIBLE`], or the largest up
-/// to which diversity is [`UNCHANGED`], if that is larger. If the effect is never visible, the one
-/// that shows the texts best among those that keep enough diversity, or the smallest.
+/// The smallest strength at which the effect of the text is at least [`VISIBLE`], or, if diversity
+/// stays at or above [`UNCHANGED`] at the strengths that follow, the largest of these. If the effect
+/// is never visible, the one that shows the texts best among those that keep enough diversity, or the
+/// smallest.
 fn choose(measured: &[Measured]) -> Measured {
     let visible = measured.iter().position(|at| at.effect >= VISIBLE).map(|first| {
         let beyond = measured[first + 1..].iter();

@@ -26,9 +26,9 @@ pub struct Transferred {
     pub grown: Option<bool>,
 }
 
-/// The settings with which networks would have the sizes of a model's, where these differ, as
-/// assignments of `--set` separated by spaces; `None` if none differs. `channel_base` and
-/// `channel_max` give equal layers at every resolution that both have.
+/// The `--set` arguments that give `ours` the layer sizes of `theirs`, separated by spaces; `None` if
+/// the sizes are equal. The resolution is not compared: with the same `channel_base` and
+/// `channel_max`, layers are equal at every resolution that both networks have.
 pub fn sizes_of(theirs: &NetworkSettings, ours: &NetworkSettings) -> Option<String> {
     let sizes = |network: &NetworkSettings| {
         let NetworkSettings { z_dim, w_dim, mapping_layers, channel_base, channel_max, .. } =
