@@ -9,6 +9,7 @@ use super::{EvaluationContext, Subject};
 use crate::data::{Archive, Split};
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::systems::guidance::GuidanceSettings;
 use crate::systems::{Loaded, Registry};
 use crate::vision::{FeatureChoice, Perceptual, PerceptualChoice};
 
@@ -183,11 +184,22 @@ pub(super) fn warnings(
     if request.strengths.is_some() && !takes(&TEXT) {
         warn("--strengths has no effect without --metrics text".into());
     }
-    if request.edit_project > 0 && !takes(&TEXT) && !takes(&ATTRIBUTES) {
-        warn("--edit-project has no effect without --metrics text or attributes".into());
+    let usual = GuidanceSettings::for_edits();
+    for (flag, given) in [
+        ("--edit-strength", request.edit_strength != usual.strength),
+        ("--edit-preserve", request.edit_preserve != usual.preserve),
+        ("--edit-project", request.edit_project > 0),
+    ] {
+        if given && !takes(&TEXT) && !takes(&ATTRIBUTES) {
+            warn(format!("{flag} has no effect without --metrics text or attributes"));
+        }
     }
-    if request.edit_tune > 0 && !takes(&TEXT) {
-        warn("--edit-tune has no effect without --metrics text".into());
+    for (flag, given) in
+        [("--edit-tune", request.edit_tune > 0), ("--edit-bands", request.edit_bands)]
+    {
+        if given && !takes(&TEXT) {
+            warn(format!("{flag} has no effect without --metrics text"));
+        }
     }
     if request.candidates > 1 && !measures.iter().any(|measure| measure.captions) {
         let users = names(|measure| measure.captions).join(", ");

@@ -126,6 +126,15 @@ fn evaluation_measures_models_and_controls() {
         assert!(changed > 0.0 && changed < all, "{rows:?}");
     }
 
+    // Settings of edits are not ignored silently.
+    let of_edits = ["--edit-strength", "--edit-preserve", "--edit-project", "--edit-tune"];
+    let words = ["--metrics", "samples", "--model", stage1, "--features", "pixels", "--edit-bands"];
+    let given = of_edits.iter().flat_map(|&flag| [flag, "1"]);
+    let mut output = evaluate(&words.into_iter().chain(given).collect::<Vec<_>>()).ok();
+    for flag in of_edits.iter().chain(&["--edit-bands"]) {
+        output = output.says(&format!("{flag} has no effect without --metrics text"));
+    }
+
     // A larger λ keeps edits closer to the image.
     let words = ["--metrics", "text", "--model", stage3, "--edit-preserve", "20"];
     let kept = evaluate(&words).ok().json();
