@@ -57,6 +57,12 @@ pub(super) fn run(args: &ConfigArgs, terminal: &mut Terminal) -> Result<()> {
     within("--resolution", resolution, 8..=1024)?;
     let layers = Layers::new().preset(name)?;
     let mut table = systems::SYSTEMS.settings(&layers, resolution)?;
+    // It follows from r1_gamma and the loss, which users of the file may change.
+    if let (None, Some(toml::Value::Table(stylegan))) =
+        (layers.get("stylegan.r2_gamma"), table.get_mut("stylegan"))
+    {
+        stylegan.remove("r2_gamma");
+    }
     // Its default depends on the command. In a file it would override that of the other command.
     let strength = match (layers.get("guidance.strength"), table.get_mut(GUIDANCE)) {
         (None, Some(toml::Value::Table(guidance))) => guidance.remove("strength"),

@@ -57,8 +57,9 @@ pub struct TrainStyleganArgs {
     pub freeze_d: Option<i64>,
     /// Start from the weights of this model instead of random weights.
     ///
-    /// If its images are smaller, training begins with the same images, enlarged. The widths of the
-    /// networks must be equal (stylegan.network.channel_base and channel_max; see `cigan info`).
+    /// The networks have the sizes of the model's (stylegan.network.z_dim, w_dim, mapping_layers,
+    /// channel_base and channel_max) instead of the preset's, unless --config or --set gives others.
+    /// If the images of the model are smaller, training begins with the same images, enlarged.
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
     pub transfer: Option<PathBuf>,
     /// Also let discriminators judge the features of a network that recognises objects:

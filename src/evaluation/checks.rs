@@ -190,8 +190,9 @@ pub(super) fn warnings(
         ("--edit-preserve", request.edit_preserve != usual.preserve),
         ("--edit-project", request.edit_project > 0),
     ] {
-        if given && !takes(&TEXT) && !takes(&ATTRIBUTES) {
-            warn(format!("{flag} has no effect without --metrics text or attributes"));
+        let attributes = takes(&ATTRIBUTES) && request.attributes.edits > 0;
+        if given && !takes(&TEXT) && !attributes {
+            warn(format!("{flag} has no effect without the edits of --metrics text or attributes"));
         }
     }
     for (flag, given) in

@@ -17,6 +17,8 @@ pub(super) const IDENTITY: [&str; 8] =
 pub struct Request {
     /// Name of the preset.
     pub preset: Option<String>,
+    /// Settings that follow from the model of the request; they override the preset.
+    pub inherited: Layers,
     /// TOML file with settings that override the preset.
     pub config: Option<PathBuf>,
     /// Settings from flags, which override the file.
@@ -64,8 +66,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// The settings of the request, merged: preset < file < flags < assignments. If a run is
-    /// resumed, these are the settings of that run.
+    /// The settings of the request, merged: preset < those of its model < file < flags <
+    /// assignments. If a run is resumed, these are the settings of that run.
     ///
     /// # Errors
     /// Fails if the preset is unknown, or if a file or an assignment cannot be parsed.
@@ -119,6 +121,7 @@ impl Request {
         if let Some(name) = &self.preset {
             layers = layers.preset(name)?;
         }
+        layers = layers.over(&self.inherited);
         if let Some(file) = &self.config {
             layers = layers.file(file)?.without("run", without);
         }

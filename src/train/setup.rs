@@ -371,7 +371,8 @@ fn chosen_preset(
     if request.preset.is_some() {
         return Ok(None);
     }
-    let own = request.merged_settings(&IDENTITY)?;
+    let own = Request { inherited: Layers::new(), ..request.clone() };
+    let own = own.merged_settings(&IDENTITY)?;
     let network = own.get(&format!("{}.network", section.name)).and_then(Value::as_table);
     if network.is_some_and(|table| table.values().any(Value::is_integer)) {
         return Ok(None);

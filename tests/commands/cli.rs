@@ -1473,7 +1473,13 @@ fn training_handles_unusual_situations() {
     assert!(!same.stderr.contains("sizes differ"), "{}", same.stderr);
     transfer(&small).ok().says("tensors come from");
     let narrow = sized(&data, &["--set", "stylegan.network.w_dim=8"]).ok();
-    narrow.says("sizes differ").says("--set stylegan.network.w_dim=16");
+    narrow.says("sizes differ").says("omit stylegan.network.w_dim");
+    // The sizes are those of the model, not those of the preset.
+    let words = ["train-stylegan", "--data", &data, "--transfer", stage1, "--batch", "8"];
+    let inherited = cigan.run(&[&words[..], &["--dry-run"]].concat()).ok().says("using preset");
+    for size in ["z_dim = 16", "w_dim = 16", "channel_base = 128", "channel_max = 8"] {
+        assert!(inherited.stdout.contains(size), "{size}: {}", inherited.stdout);
+    }
     // A run that was killed before its first checkpoint restarts with the same weights.
     let once = format!("{}/00000-train-stylegan-custom", cigan.path("t"));
     let metrics = |run: &str| fs::read_to_string(format!("{run}/metrics.jsonl")).unwrap();

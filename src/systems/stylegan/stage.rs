@@ -6,12 +6,12 @@ use toml::Table;
 
 use super::conditioning::{Classes, Conditioning};
 use super::train::StyleganTrainer;
-use super::transfer::{Transferred, sizes_of};
+use super::transfer::{Transferred, other_sizes, sizes};
 use super::vision::VisionFeatures;
-use super::{STYLEGAN, StyleganSettings};
+use super::{NetworkSettings, STYLEGAN, StyleganSettings};
 use crate::data::Archive;
 use crate::error::{Error, Result};
-use crate::model::Section;
+use crate::model::{Model, Section};
 use crate::settings::layers::to_table;
 use crate::settings::{Checked, Layers};
 use crate::systems::gan::AdversarialLoss;
@@ -57,15 +57,24 @@ impl Stage for TrainStylegan {
 }
 
 /// Sets up a run from the archive and the request; `with_classes` conditions it on the classes of
-/// the archive.
+/// the archive. The networks have the sizes of those of the request's model, unless its file or flags
+/// set others.
 ///
 /// # Errors
-/// Those of [`Setup::new`].
+/// Those of [`Setup::new`], or if the model cannot be read.
 pub fn set_up(
     request: &Request,
     context: &Context,
     with_classes: bool,
 ) -> Result<Setup<StyleganSettings>> {
+    let mut inherited = Layers::new();
+    if let (Some(model), None) = (&request.model, &request.resume) {
+        let network: NetworkSettings = Model::open(model)?.settings(&STYLEGAN)?;
+        for (name, size) in sizes(&network) {
+            inherited = inherited.set(&format!("{}.network.{name}", STYLEGAN.name), size as i64);
+        }
+    }
+    let request = &Request { inherited, ..request.clone() };
     let mut setup = Setup::new(
         &STYLEGAN,
         request,
@@ -159,15 +168,19 @@ pub fn train<C: Conditioning>(
             if let Some(base) = &base {
                 let Transferred { taken, all, grown, .. } = trainer.transfer(base)?;
                 context.note(format!("{taken} of {all} tensors come from {}", base.name()));
-                let theirs = base.settings(&STYLEGAN)?;
-                if let Some(sizes) = sizes_of(&theirs, &setup.settings.network) {
+                let theirs: NetworkSettings = base.settings(&STYLEGAN)?;
+                let other = other_sizes(&theirs, &setup.settings.network);
+                let same = other.is_empty() && theirs.condition() == setup.settings.network.condition();
+                if !other.is_empty() {
                     context.note(format!(
                         "layers whose sizes differ from those of the model start with random \
-                         weights; to use all of its layers, add {sizes}"
+                         weights; to use more of its layers, omit {}",
+                        other.join(" and ")
                     ));
                 }
                 match grown {
-                    Some(true) => context.note("training begins with its images, enlarged"),
+                    Some(true) if same => context.note("training begins with its images, enlarged"),
+                    Some(true) => {}
                     Some(false) => context.note(
                         "the discriminator begins with new layers, which costs part of what the \
                          model has learnt; from a model with a discriminator, and with its \

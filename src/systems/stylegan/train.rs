@@ -201,7 +201,7 @@ impl<C: Conditioning> StyleganTrainer<C> {
                 "--transfer {}: none of its convolutions fit these networks",
                 model.name()
             ))
-            .hint("use its channel_base, channel_max and w_dim (see `cigan info`), or train without --transfer"));
+            .hint("omit the sizes of networks, so that they are those of the model, or train without --transfer"));
         }
         Ok(counts)
     }

@@ -26,28 +26,28 @@ pub struct Transferred {
     pub grown: Option<bool>,
 }
 
-/// The `--set` arguments that give `ours` the layer sizes of `theirs`, separated by spaces; `None` if
-/// the sizes are equal. The resolution is not compared: with the same `channel_base` and
-/// `channel_max`, layers are equal at every resolution that both networks have.
-pub fn sizes_of(theirs: &NetworkSettings, ours: &NetworkSettings) -> Option<String> {
-    let sizes = |network: &NetworkSettings| {
-        let NetworkSettings { z_dim, w_dim, mapping_layers, channel_base, channel_max, .. } =
-            *network;
-        [
-            ("z_dim", z_dim),
-            ("w_dim", w_dim),
-            ("mapping_layers", mapping_layers),
-            ("channel_base", channel_base),
-            ("channel_max", channel_max),
-        ]
+/// The sizes of networks that a transfer keeps, with the names of their settings.
+pub fn sizes(network: &NetworkSettings) -> [(&'static str, usize); 5] {
+    let NetworkSettings { z_dim, w_dim, mapping_layers, channel_base, channel_max, .. } = *network;
+    [
+        ("z_dim", z_dim),
+        ("w_dim", w_dim),
+        ("mapping_layers", mapping_layers),
+        ("channel_base", channel_base),
+        ("channel_max", channel_max),
+    ]
+}
+
+/// The settings of [`sizes`] that give `ours` layers of other sizes than `theirs` has, at the
+/// resolutions of both.
+pub fn other_sizes(theirs: &NetworkSettings, ours: &NetworkSettings) -> Vec<String> {
+    let mut common = theirs.resolutions().filter(|side| *side <= ours.resolution);
+    let same_channels = common.all(|side| theirs.channels(side) == ours.channels(side));
+    let other = |&((name, theirs), (_, ours)): &((&str, usize), (&str, usize))| {
+        theirs != ours && !(same_channels && name.starts_with("channel"))
     };
-    let differing: Vec<String> = sizes(theirs)
-        .into_iter()
-        .zip(sizes(ours))
-        .filter(|(theirs, ours)| theirs != ours)
-        .map(|((name, value), _)| format!("--set {}.network.{name}={value}", STYLEGAN.name))
-        .collect();
-    (!differing.is_empty()).then(|| differing.join(" "))
+    let pairs = sizes(theirs).into_iter().zip(sizes(ours));
+    pairs.filter(other).map(|((name, _), _)| format!("{}.network.{name}", STYLEGAN.name)).collect()
 }
 
 /// Copies the tensors of the model's network `prefix` into `module` if published name and shape
@@ -184,13 +184,17 @@ mod tests {
     }
 
     #[test]
-    fn only_sizes_that_differ_are_named() {
+    fn only_sizes_that_change_layers_are_named() {
         let small = settings(16, 448);
         let larger = NetworkSettings { resolution: 32, ..small.clone() };
-        assert_eq!(sizes_of(&small, &larger), None);
-        let other = NetworkSettings { w_dim: 8, channel_base: 256, ..larger };
-        let expected = "--set stylegan.network.w_dim=16 --set stylegan.network.channel_base=448";
-        assert_eq!(sizes_of(&small, &other).as_deref(), Some(expected));
+        assert!(other_sizes(&small, &larger).is_empty());
+        let other = NetworkSettings { w_dim: 8, channel_base: 256, ..larger.clone() };
+        let expected = ["stylegan.network.w_dim", "stylegan.network.channel_base"];
+        assert_eq!(other_sizes(&small, &other), expected);
+        // Both have as many channels up to 16 pixels.
+        let capped = NetworkSettings { channel_base: 16 * small.channel_max, ..small.clone() };
+        let wider = NetworkSettings { channel_base: 4 * capped.channel_base, ..larger };
+        assert!(other_sizes(&capped, &wider).is_empty());
     }
 
     /// Networks for 16 pixels continue as networks for 32 and 64.
