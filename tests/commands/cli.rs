@@ -1501,7 +1501,8 @@ fn training_handles_unusual_situations() {
     assert_eq!(shown["stylegan"]["augment"]["kimg"].as_float(), Some(0.05), "set by a flag");
     let words = ["train-stylegan", "--data", &data, "--transfer", stage1, "--kimg", "0.008"];
     let alien = ["--set", "stylegan.network.w_dim=24", "--set", "stylegan.network.z_dim=24"];
-    let wide = ["--set", "stylegan.network.channel_base=4096", "--batch", "4"];
+    let wide = ["stylegan.network.channel_base=4096", "--set", "stylegan.network.channel_max=512"];
+    let wide = [&["--set"], &wide[..], &["--batch", "4"]].concat();
     cigan.run(&[&words[..], &alien, &wide].concat()).fails(1).says("--transfer").hints();
 
     // Snapshots are evaluated on held-out images, and the best is kept.
