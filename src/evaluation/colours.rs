@@ -66,9 +66,9 @@ pub fn table(
              prominent in their images than in the images of any other prompt; mean_rank: rank of \
              that prominence among the {0} prompts, 1 is best; each colour: the same share for its \
              wordings. Prominence is the excess of the share of pixels with the colour near the \
-             centre over the share near the border; the colour of a pixel is found by CIELAB lightness, chroma and \
-             hue. Photographs: those of `{}`, grouped by the colour that most of their captions \
-             name, at least {FEWEST} for each",
+             centre over the share near the border; the colour of a pixel is found by CIELAB \
+             lightness, chroma and hue. Photographs: those of `{}`, grouped by the colour that most \
+             of their captions name, at least {FEWEST} for each",
             Colour::ALL.len(),
             PROMPTS.len(),
             PROMPTS.join(", ").replace("{}", "…"),
